@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	lookedWithin = 10 * time.Second
+	readWithin   = 10 * time.Second
 	listedAtMost = 1000
 )
 
 // lookCommand is check, list or shares.
-func lookCommand(command string, arguments []string, in io.Reader, out io.Writer) error {
+func readCommand(command string, arguments []string, in io.Reader, out io.Writer) error {
 	var c common
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	c.register(flags)
-	within := flags.Duration("within", lookedWithin, "deadline of the whole command")
+	within := flags.Duration("within", readWithin, "deadline of the whole command")
 	most := flags.Int("most", listedAtMost, "how many entries are listed")
 	isNew := flags.Bool("new-server", false, "record a new server")
 	keeps := flags.Bool("keep-record", false, "compare with the record, but write none")

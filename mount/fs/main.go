@@ -49,7 +49,7 @@ func run(arguments []string, in io.Reader, out io.Writer) error {
 	case "read-ahead":
 		return readAheadCommand(strings.Join(arguments, " "))
 	case "check", "list", "shares":
-		_, err := safely.Do(func() (struct{}, error) { return struct{}{}, lookCommand(command, arguments, in, out) })
+		_, err := safely.Do(func() (struct{}, error) { return struct{}{}, readCommand(command, arguments, in, out) })
 		return err
 	case "version":
 		return printLine(out, map[string]any{"version": version, "protocol": protocol})
@@ -123,7 +123,7 @@ func (c *common) loginsOf() *logins.Account {
 		account.TryNow()
 	}
 	if c.isNew {
-		account.IsNew()
+		account.SetNew()
 	}
 	return account
 }

@@ -157,7 +157,7 @@ func (cl *Client) Set(s Settings) error {
 		cl.account.Password = *s.Password
 		cl.forgetRefusal()
 		if cl.options.Logins != nil {
-			cl.options.Logins.Use(*s.Password)
+			cl.options.Logins.SetPassword(*s.Password)
 		}
 	}
 	if s.LoginNow {

@@ -95,7 +95,7 @@ func (cl *Client) recordFailure(err error) {
 		cl.recordRefusal(err)
 	case smb.NoAnswer:
 		if cl.refused != nil && cl.options.Logins != nil {
-			cl.options.Logins.Away()
+			cl.options.Logins.NoRoute()
 		}
 	case smb.OtherServer:
 		if cl.other != nil && cl.outage != nil && !cl.outage.isOtherNoted {

@@ -61,8 +61,8 @@ func (c *Conn) watch() {
 	}
 }
 
-// mayContact: a new connection may be made over that route. Where it may not, an existing one stays.
-func (cl *Client) mayContact(route smb.Route) bool {
+// mayConnect: a new connection may be made over that route. Where it may not, an existing one stays.
+func (cl *Client) mayConnect(route smb.Route) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	_, err := cl.allowedRoute(route.Name)
@@ -71,7 +71,7 @@ func (cl *Client) mayContact(route smb.Route) bool {
 
 // answers: the right server answers on that route.
 func (cl *Client) answers(route smb.Route) (smb.Cable, bool) {
-	if !cl.mayContact(route) {
+	if !cl.mayConnect(route) {
 		return smb.Cable{}, false
 	}
 	server, cable, err := route.Ask(cl.life, askWithin)
@@ -135,7 +135,7 @@ func (cl *Client) testLongMessages(c *Conn) {
 const passesWithin = 3 * time.Second
 
 func (cl *Client) passesLongMessages(route smb.Route) bool {
-	if !cl.mayContact(route) {
+	if !cl.mayConnect(route) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(cl.life, passesWithin)

@@ -93,7 +93,7 @@ func (c *Control) Listen(cl *client.Client) error {
 		c.socket = filepath.Join(c.folder, "control.sock")
 	}
 	pid := os.Getpid()
-	if err := (note{1, pid, process.StartTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
+	if err := (programFile{1, pid, process.StartTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
 		return err
 	}
 	safely.Go(safely.Again(c.accept))
@@ -119,7 +119,7 @@ func (c *Control) Close() {
 	}
 	close(c.closed)
 	_ = c.listener.Close()
-	if now, err := readNote(c.folder); err == nil && now.Pid == os.Getpid() {
+	if now, err := readProgramFile(c.folder); err == nil && now.Pid == os.Getpid() {
 		// The note stays: on a full disk the next program writes its own there.
 		_ = os.Remove(c.socket)
 		removeShort(c.socket)
@@ -222,7 +222,7 @@ type answer struct {
 
 func (c *Control) do(asked request) answer {
 	a := answer{V: lineVersion, Id: asked.Id}
-	_, err := safely.Do(func() (struct{}, error) { return struct{}{}, c.carryOut(asked, &a) })
+	_, err := safely.Do(func() (struct{}, error) { return struct{}{}, c.execute(asked, &a) })
 	if err != nil {
 		a.Error = smb.Detail(err)
 	}
@@ -231,7 +231,7 @@ func (c *Control) do(asked request) answer {
 	return a
 }
 
-func (c *Control) carryOut(asked request, a *answer) error {
+func (c *Control) execute(asked request, a *answer) error {
 	if err := c.client.CheckFresh(asked.Seen); err != nil {
 		return err
 	}
@@ -355,7 +355,7 @@ func (c *Control) status() status {
 }
 
 // marks are the parts of the status whose changes watchers get.
-type marks struct {
+type watched struct {
 	phase, why, route string
 	moves, journal    int
 	refused           bool
@@ -364,8 +364,8 @@ type marks struct {
 	guid              string
 }
 
-func marksOf(s status) marks {
-	m := marks{phase: s.Phase.Is, why: s.Phase.Why, moves: s.Moves.Count, journal: s.Journal, refused: s.Refused != nil, guid: s.Server.Guid}
+func watchedOf(s status) watched {
+	m := watched{phase: s.Phase.Is, why: s.Phase.Why, moves: s.Moves.Count, journal: s.Journal, refused: s.Refused != nil, guid: s.Server.Guid}
 	if s.Route != nil {
 		m.route = *s.Route
 	}
@@ -380,11 +380,11 @@ func marksOf(s status) marks {
 
 // watch tells watchers of changes.
 func (c *Control) watch() {
-	var last marks
+	var last watched
 	for {
 		changed := c.client.Changed()
 		now := c.status()
-		if marks := marksOf(now); marks != last {
+		if marks := watchedOf(now); marks != last {
 			last = marks
 			c.sendStatus(now)
 		}

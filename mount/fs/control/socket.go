@@ -101,7 +101,7 @@ func isOwn(client *net.UnixConn) bool {
 }
 
 // note is program.json: where the running program is reached.
-type note struct {
+type programFile struct {
 	V         int    `json:"v"`
 	Pid       int    `json:"pid"`
 	StartTime string `json:"startTime"`
@@ -111,14 +111,14 @@ type note struct {
 	Folder    string `json:"folder"`
 }
 
-func noteIn(folder string) string { return filepath.Join(folder, "program.json") }
+func programFilePath(folder string) string { return filepath.Join(folder, "program.json") }
 
-func (n note) write() error {
+func (n programFile) write() error {
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	path := noteIn(n.Folder)
+	path := programFilePath(n.Folder)
 	if err = os.WriteFile(path+".new", append(text, '\n'), 0o600); err == nil {
 		return os.Rename(path+".new", path)
 	}
@@ -147,8 +147,8 @@ func overwrite(path string, text []byte) error {
 	return err
 }
 
-func readNote(folder string) (n note, err error) {
-	text, err := os.ReadFile(noteIn(folder))
+func readProgramFile(folder string) (n programFile, err error) {
+	text, err := os.ReadFile(programFilePath(folder))
 	if err == nil {
 		err = json.Unmarshal(text, &n)
 	}
@@ -157,7 +157,7 @@ func readNote(folder string) (n note, err error) {
 
 // removeStale removes the socket of an earlier program outside of the home, and its folder, if they are this user's.
 func removeStale(folder string) {
-	before, err := readNote(folder)
+	before, err := readProgramFile(folder)
 	if err != nil || before.Folder != folder {
 		return
 	}

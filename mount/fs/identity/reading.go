@@ -63,7 +63,7 @@ func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error
 			}
 		}
 	}
-	isProof := func(each Entry) bool { found, ok := now.Found[each.Path]; return ok && each.isAs(found) }
+	isProof := func(each Entry) bool { found, ok := now.Found[each.Path]; return ok && each.isUnchanged(found) }
 	if now.Count = len(now.Found); slices.ContainsFunc(entries, isProof) {
 		return now, nil
 	}

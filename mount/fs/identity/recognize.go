@@ -64,7 +64,7 @@ func (r Record) Recognize(now Reading) Verdict {
 	case root == agrees && sameRoot:
 		return Verdict{Proof: ByCreation, sameIds: &ids}
 	case c.copied != "" && root != agrees:
-		return Verdict{Proof: Different, Text: fmt.Sprintf("its %s is a copy, created at another time", Shown(c.copied))}
+		return Verdict{Proof: Different, Text: fmt.Sprintf("its %s is a copy, created at another time", Printable(c.copied))}
 	case c.unchanged > 0 && r.IdsLast != nil && *r.IdsLast && !c.sameIds && !sameRoot:
 		return Verdict{Proof: Different, Text: "its files are copies, with other numbers"}
 	case c.unchanged > 0:
@@ -101,7 +101,7 @@ func (r Record) count(now Reading) (c counts) {
 		if created == agrees && (found.Id == known.Id || r.IdsLast == nil || !*r.IdsLast) {
 			c.created++
 		}
-		if !known.isAs(found) {
+		if !known.isUnchanged(found) {
 			continue
 		}
 		if created == differs && c.copied == "" {
@@ -140,7 +140,7 @@ func (r Record) missingText(now Reading) string {
 	case now.Count == 0:
 		return "its root is empty; " + r.proofText()
 	case len(r.Entries) == 1:
-		return "it has no " + Shown(r.Entries[0].Path)
+		return "it has no " + Printable(r.Entries[0].Path)
 	}
 	return fmt.Sprintf("it has none of %d known entries; %s", len(r.Entries), r.proofText())
 }
@@ -162,7 +162,7 @@ const namedAtMost = 3
 func named(entries []Entry) string {
 	var names []string
 	for _, each := range entries[:min(len(entries), namedAtMost)] {
-		names = append(names, Shown(each.Path))
+		names = append(names, Printable(each.Path))
 	}
 	return strings.Join(names, " or ")
 }
@@ -177,7 +177,7 @@ func (now Reading) Shows(share string) string {
 	}
 	newest := slices.DeleteFunc(oldestFirst(entries), func(e Entry) bool { return e.Folder })
 	slices.Reverse(newest)
-	text := fmt.Sprintf("It is %s, share %s, ", NameOf(now.Guid), Shown(share))
+	text := fmt.Sprintf("It is %s, share %s, ", NameOf(now.Guid), Printable(share))
 	if len(newest) == 0 {
 		return text + "without files"
 	}
@@ -223,7 +223,7 @@ func withCreation(now, known Entry) Entry {
 const shownAtMost = 60
 
 // Shown makes a server's name for a file safe and short for one line.
-func Shown(name string) string {
+func Printable(name string) string {
 	shown := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '?'

@@ -65,7 +65,7 @@ func OwnCreation(seen *smb2.FileStat) int64 {
 }
 
 // isAs: nothing has happened to it.
-func (e Entry) isAs(other Entry) bool {
+func (e Entry) isUnchanged(other Entry) bool {
 	if e.Written == 0 {
 		return e.Folder == other.Folder && e.Id == other.Id && e.Size <= other.Size && e.Size > 0
 	}
@@ -74,7 +74,7 @@ func (e Entry) isAs(other Entry) bool {
 
 // isRenamed: it is this file under another name.
 func (e Entry) isRenamed(other Entry) bool {
-	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isAs(other)
+	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isUnchanged(other)
 }
 
 // Characters says by what a share's names on the server have the characters that no server has in one. It stays as long as the share is known.

@@ -13,7 +13,7 @@ import (
 )
 
 // asked is what programs tell each other about a server that is away.
-type asked struct {
+type probe struct {
 	AskedAt    int64 `json:"asked_at"`
 	AnsweredAt int64 `json:"answered_at"`
 }
@@ -39,22 +39,22 @@ func (a *Account) isAnswering(route smb.Route, every time.Duration) bool {
 		return true
 	}
 	defer file.Close()
-	if was := readAsked(file); isRecent(was.AnsweredAt, answerFor) {
+	if was := readProbe(file); isRecent(was.AnsweredAt, answerFor) {
 		return true
 	} else if isRecent(was.AskedAt, every) || syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		return false
 	}
-	now := readAsked(file)
+	now := readProbe(file)
 	if isRecent(now.AskedAt, every) {
 		return isRecent(now.AnsweredAt, answerFor)
 	}
 	now.AskedAt = time.Now().UnixMilli()
-	writeAsked(file, now)
+	writeProbe(file, now)
 	if _, _, err := route.Ask(context.Background(), askWithin); err != nil {
 		return false
 	}
 	now.AnsweredAt = time.Now().UnixMilli()
-	writeAsked(file, now)
+	writeProbe(file, now)
 	return true
 }
 
@@ -64,14 +64,14 @@ func isRecent(at int64, within time.Duration) bool {
 	return ago >= 0 && ago < within
 }
 
-func readAsked(file *os.File) (was asked) {
+func readProbe(file *os.File) (was probe) {
 	text := make([]byte, 256)
 	n, _ := file.ReadAt(text, 0)
 	_ = json.Unmarshal(text[:n], &was)
 	return was
 }
 
-func writeAsked(file *os.File, now asked) {
+func writeProbe(file *os.File, now probe) {
 	text, _ := json.Marshal(now)
 	// Longer than any earlier text, which it replaces in one write.
 	_, _ = file.WriteAt(append(text, "                    \n"...), 0)

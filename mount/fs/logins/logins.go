@@ -53,11 +53,11 @@ type Account struct {
 	// When the server last accepted this login here, and has not refused it since, Unix ms; 0: it has not.
 	acceptedAt int64
 	// A person asked, or the password is new: one login is tried whatever was refused.
-	now bool
+	tryNow bool
 	// Others were refused, perhaps, but this one was just given.
-	isNew bool
-	last  *Refusal
-	own   record
+	isNew    bool
+	last     *Refusal
+	inMemory record
 }
 
 // Refusal is a login that the server did not accept.
@@ -87,28 +87,28 @@ func New(folder, user, domain, password string) *Account {
 func (a *Account) TryNow() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.now = true
+	a.tryNow = true
 }
 
 // IsNew: a person has just given this password, so that refusals of others do not count against it.
-func (a *Account) IsNew() {
+func (a *Account) SetNew() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.isNew = true
 }
 
 // Use takes another password, which is tried at once.
-func (a *Account) Use(password string) {
+func (a *Account) SetPassword(password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.password, a.now, a.acceptedAt, a.last = password, true, 0, nil
+	a.password, a.tryNow, a.acceptedAt, a.last = password, true, 0, nil
 }
 
 // Refused is the last refusal since a login was accepted, and how many there were within the hour; nil: none.
 func (a *Account) Refused() (last *Refusal, withinHour int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last, len(a.own.recent(time.Now()))
+	return a.last, len(a.inMemory.recent(time.Now()))
 }
 
 // Enter waits for the right to sign in at that server.
@@ -123,14 +123,14 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 	defer a.mu.Unlock()
 	a.name = name
 	r := t.read()
-	if !a.now {
+	if !a.tryNow {
 		err = r.judge(r.markOf(a.password), a.acceptedAt, a.isNew, time.Now())
 	}
 	if err != nil {
 		t.close()
 		return nil, err
 	}
-	a.now = false
+	a.tryNow = false
 	if a.acceptedAt > 0 && time.Since(time.UnixMilli(r.AcceptedAt)) < acceptedFor {
 		t.letOthersIn()
 	} else {
@@ -179,7 +179,7 @@ func (r record) recent(now time.Time) (recent []Refusal) {
 }
 
 // Away records that no route leads to the server: a refused login may then be tried again.
-func (a *Account) Away() {
+func (a *Account) NoRoute() {
 	a.mu.Lock()
 	name := a.name
 	a.mu.Unlock()
@@ -324,7 +324,7 @@ func (t *turn) Ended(err error) {
 
 // update changes what this process knows, and the file. The caller holds mu.
 func (t *turn) update(change func(*record)) {
-	change(&t.account.own)
+	change(&t.account.inMemory)
 	if t.file == nil {
 		return
 	}
@@ -339,7 +339,7 @@ func (t *turn) update(change func(*record)) {
 
 func (t *turn) read() (r record) {
 	if t.file == nil {
-		return t.account.own
+		return t.account.inMemory
 	}
 	// A killed program may have left more behind the text.
 	_ = json.NewDecoder(io.NewSectionReader(t.file, 0, 16<<10)).Decode(&r)

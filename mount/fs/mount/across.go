@@ -16,8 +16,8 @@ import (
 // The most that one request copies, so that the caller can stop in between, and show how far it is.
 const acrossAtMost = 32 << 20
 
-// CopyAcross lets the server copy a part of a file into a file of a share of the same session. The caller has just made that file, under a
-// name that no other server has.
+// CopyAcross has the server copy a part of a file into a file of another share. The caller has created that file with a unique name, which proves
+// that both shares are on one server.
 func (s *Share) CopyAcross(ctx context.Context, part client.CopyPart) (client.CopyResult, error) {
 	from, err := s.characters.pathOnServer(part.From)
 	if err != nil {

@@ -17,24 +17,24 @@ import (
 const (
 	chunkAtMost = 1 << 20
 	inFlight    = 16
-	// All open files together; beyond it, bytes are read when they are asked for.
+	// For all open files together; beyond it, nothing is read ahead.
 	aheadAtMost = 3 * inFlight
-	// Bytes that were read ahead may be as old as attributes.
+	// How long bytes that were read ahead are used: as long as attributes.
 	freshFor = time.Second
-	// The kernel has several reads of one file on their way, in any order.
+	// The kernel sends several reads of one file at the same time, in any order.
 	reorderedAtMost = 512 << 10
 )
 
 var chunksAhead atomic.Int64
 
-// chunk is a part of a file that is being read, or was.
+// chunk is a part of a file that is being read, or was read.
 type chunk struct {
 	at   int64
 	done chan struct{}
-	// After done.
-	came  time.Time
-	block smb2.Block
-	err   error
+	// Valid once done is closed.
+	readAt time.Time
+	block  smb2.Block
+	err    error
 
 	users   atomic.Int32
 	counted bool
@@ -59,7 +59,7 @@ func (c *chunk) release() {
 	}
 }
 
-// readAhead keeps several requests in flight while a file is read from front to back: the kernel asks for 128 KiB at a time.
+// readAhead keeps several requests in flight while a file is read sequentially: the kernel sends reads of 128 KiB, often one at a time.
 type readAhead struct {
 	mu     sync.Mutex
 	size   int64 // of a chunk
@@ -87,22 +87,22 @@ func (a *readAhead) forget(which func(*chunk) bool) {
 	}
 }
 
-// leave drops a chunk that is too short.
-func (a *readAhead) leave(short *chunk) {
+// dropShort drops a chunk that is too short.
+func (a *readAhead) dropShort(short *chunk) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forget(func(c *chunk) bool { return c == short })
 }
 
-// isWithin: a chunk that ends there is shorter than others.
+// isWithin: the offset is not the start of a chunk.
 func (a *readAhead) isWithin(off int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return off%a.size != 0
 }
 
-// start reads a chunk; nil: too much is read ahead already. The caller has one use of it.
-func (h *handle) start(at, length int64, counted bool) *chunk {
+// startChunk starts to read a chunk; nil: too much is read ahead already. The caller releases it.
+func (h *handle) startChunk(at, length int64, counted bool) *chunk {
 	if counted && chunksAhead.Add(1) > aheadAtMost {
 		chunksAhead.Add(-1)
 		return nil
@@ -113,12 +113,12 @@ func (h *handle) start(at, length int64, counted bool) *chunk {
 		defer c.release()
 		defer close(c.done)
 		c.block, c.err = safely.Do(func() (smb2.Block, error) { return h.readBlock(length, at) })
-		c.came = time.Now()
+		c.readAt = time.Now()
 	})
 	return c
 }
 
-// chunkAt returns the chunk that begins at or before off, with one use of it for the caller.
+// chunkAt returns the chunk that has off, or starts to read it. The caller releases it.
 func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	a := &h.ahead
 	a.mu.Lock()
@@ -129,14 +129,14 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	at := off - off%a.size
 	if !isNext || at >= fileSize {
 		a.window = 0
-		return h.start(off, min(wanted, a.size), false)
+		return h.startChunk(off, min(wanted, a.size), false)
 	}
 	a.forget(func(c *chunk) bool {
-		return c.isDone() && time.Since(c.came) > freshFor || c.at < at-a.size
+		return c.isDone() && time.Since(c.readAt) > freshFor || c.at < at-a.size
 	})
 	if at != a.front || a.window == 0 {
 		a.front = at
-		// A reader that never waits needs no further block.
+		// A reader that had to wait for this chunk gets a larger window.
 		if c := a.chunks[at]; c == nil || !c.isDone() {
 			a.window = min(max(2*a.window, 2), inFlight)
 		}
@@ -148,7 +148,7 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 		if a.chunks[each] != nil {
 			continue
 		}
-		c := h.start(each, a.size, true)
+		c := h.startChunk(each, a.size, true)
 		if c == nil {
 			break
 		}
@@ -156,21 +156,21 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	}
 	c := a.chunks[at]
 	if c == nil {
-		return h.start(off, min(wanted, a.size), false)
+		return h.startChunk(off, min(wanted, a.size), false)
 	}
 	c.users.Add(1)
 	return c
 }
 
-// chunkFor is chunkAt, or if that was not enough, read from just there.
+// chunkFor is chunkAt, or if isAgain a chunk that begins exactly at off.
 func (h *handle) chunkFor(off, wanted int64, isAgain bool) *chunk {
 	if isAgain {
-		return h.start(off, wanted, false)
+		return h.startChunk(off, wanted, false)
 	}
 	return h.chunkAt(off, wanted, h.node.size())
 }
 
-// part is what the kernel gets of a file; of a chunk without a copy.
+// part is the answer to a read: a slice of a chunk, without a copy.
 type part struct {
 	data  []byte
 	of    *chunk // nil: a copy
@@ -223,8 +223,8 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 		n += m
 		isShort := m == 0 && !isAgain && off+int64(n) < h.node.size()
 		if isShort {
-			// The file has grown since that was read ahead, or the server had no credits for more: it says itself whether this is the end.
-			h.ahead.leave(c)
+			// The file has grown since that was read ahead, or the server had no credits for more: another read shows whether this is the end.
+			h.ahead.dropShort(c)
 		}
 		c.release()
 		if !isShort && (m == 0 || n == len(dest)) {

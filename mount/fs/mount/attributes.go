@@ -13,15 +13,15 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// readOnly is the attribute of DOS; on folders it means nothing.
+// readOnly is the DOS attribute; on folders it has no meaning.
 const readOnly = 1
 
-// Setattr changes length and times. Modes and owners are configured: a change of them succeeds, and nothing happens, because cp -p, tar and
-// rsync would else fail for each file. Only chmod u+w takes the read-only attribute away.
+// Setattr changes length and times. Modes and owners are configured: a change of them does nothing but succeeds, because cp -p, tar and rsync would
+// fail otherwise. Only chmod u+w has an effect: it clears the read-only attribute.
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if isRepeated(ctx) {
 		n.fill(&out.Attr)
-		return n.takeOf(changedFile)
+		return n.consumeForFile(changedFile)
 	}
 	if mode, ok := in.GetMode(); ok && mode&0o200 != 0 {
 		if err := n.makeWritable(ctx); err != nil {
@@ -42,21 +42,21 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 	return n.Getattr(ctx, f, out)
 }
 
-// resize changes the length by a handle if there is one that may: the file may no longer have a name.
+// resize changes the length by the handle h, or by path if that is nil.
 func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	turn, err := n.order.enter(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer turn.leave()
-	defer n.wrote()
+	defer n.contentChanged()
 	if h != nil {
 		_, err = onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 			defer turn.begin()()
-			if err := h.checkRepeated(t, file); err != nil {
+			if err := h.checkRetry(t, file); err != nil {
 				return struct{}{}, err
 			}
-			n.locks.writing(nil, 0)
+			n.locks.rememberBytes(nil, 0)
 			err := file.Resize(size)
 			if err == nil {
 				n.resized(t.Conn, size)
@@ -67,8 +67,8 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	}
 	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
 		defer turn.begin()()
-		// It may have been replaced just now.
-		at, err := lookAt(t, path)
+		// The file may have been replaced.
+		at, err := statAt(t, path)
 		if err != nil {
 			return found{}, err
 		}
@@ -87,17 +87,17 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	return err
 }
 
-// resized notes a length that the server has taken.
+// resized: the server has changed the length.
 func (n *node) resized(c *client.Conn, size int64) {
-	n.answered(c, size)
+	n.writeAnswered(c, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	seen := *n.seen
+	seen := *n.stat
 	seen.EndOfFile = size
-	n.seen = &seen
+	n.stat = &seen
 }
 
-// Allocate raises the length of a file that is shorter, as the kernel's SMB client does; what else fallocate does no server has.
+// Allocate raises the length of a shorter file, as the kernel's SMB client does. SMB servers have no other fallocate operation.
 func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode uint32) syscall.Errno {
 	if mode != 0 {
 		return syscall.ENOTSUP
@@ -111,23 +111,23 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 	end := int64(off + length)
 	_, err = onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 		defer turn.begin()()
-		at, err := lookBy(t, file)
-		if err != nil || at.seen.EndOfFile >= end {
+		at, err := statBy(t, file)
+		if err != nil || at.stat.EndOfFile >= end {
 			return struct{}{}, err
 		}
-		n.locks.writing(nil, 0)
+		n.locks.rememberBytes(nil, 0)
 		if err = file.Resize(end); err == nil {
 			n.resized(t.Conn, end)
 		}
 		return struct{}{}, err
 	})
-	n.wrote()
+	n.contentChanged()
 	return errnoOf(err)
 }
 
 func (n *node) makeWritable(ctx context.Context) error {
 	n.mu.Lock()
-	attributes := n.seen.FileAttributes
+	attributes := n.stat.FileAttributes
 	n.mu.Unlock()
 	if attributes&readOnly == 0 || n.IsDir() {
 		return nil
@@ -145,7 +145,7 @@ func (n *node) makeWritable(ctx context.Context) error {
 	return err
 }
 
-// timesIn are the times to set; now is the server's.
+// timesIn are the times to set. The present is by the server's clock.
 func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	if at, ok := in.GetATime(); ok {
 		accessed = at
@@ -154,7 +154,7 @@ func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 		written = at
 	}
 	now := time.Now().Add(s.client.ClockAhead())
-	if changed := time.Unix(0, s.changedThere.Load()); changed.After(now) {
+	if changed := time.Unix(0, s.lastCloseTime.Load()); changed.After(now) {
 		now = changed
 	}
 	if in.Valid&fuse.FATTR_ATIME_NOW != 0 {
@@ -166,14 +166,13 @@ func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	return accessed, written
 }
 
-// setTimes sets them by the handles that have written, once those are closed that programs have closed: when it closes one, a server gives the
-// file the time that it was set by that, or the present. It also learns what the file's creation time is from now on: some servers have one
-// that follows from the others.
+// setTimes sets times by each handle that has written, else by path. A server that closes such a handle sets the file's time to what was set by it,
+// or to the present, so closes under way are awaited first. The answer also has the creation time, which some servers derive from the others.
 func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
-	n.released(ctx)
+	n.awaitCloses(ctx)
 	at, err := found{}, error(errNotOpen)
 	for _, h := range n.handles() {
-		// By one of a file that is locked, its change time would move when a connection is lost.
+		// Not by handles of a locked file: a lost connection would then change its change time.
 		isWanted := errors.Is(err, errNotOpen) && h.mayWrite() && n.locks.lockHandle.Load() == nil
 		if !isWanted && !h.isDirty.Load() {
 			continue
@@ -195,9 +194,9 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 			return at, nil
 		})
 	}
-	n.share.written.Store(time.Now().UnixNano())
+	n.share.lastChange.Store(time.Now().UnixNano())
 	n.mu.Lock()
-	n.changed = time.Now()
+	n.changedAt = time.Now()
 	n.mu.Unlock()
 	if err != nil {
 		return err

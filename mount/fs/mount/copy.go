@@ -19,22 +19,22 @@ const copiedAtMost = 16 << 20
 
 var _ fs.NodeCopyFileRanger = (*node)(nil)
 
-// copies is what is known of the server's own copying.
+// copies is what is known of server-side copying.
 type copies struct {
 	limits atomic.Pointer[smb2.CopyLimits]
-	// The server that has none.
-	without atomic.Pointer[client.Conn]
-	say     sync.Once
+	// A connection whose server has no server-side copy.
+	unsupportedOn atomic.Pointer[client.Conn]
+	logOnce       sync.Once
 }
 
-// CopyFileRange lets the server copy. With ENOTSUP the kernel copies by bytes.
+// CopyFileRange has the server copy. After ENOTSUP the kernel reads and writes the bytes.
 func (n *node) CopyFileRange(ctx context.Context, in fs.FileHandle, offIn uint64, _ *fs.Inode, out fs.FileHandle, offOut, length, _ uint64) (uint32, syscall.Errno) {
 	from, isFile := in.(*handle)
 	to, isFileToo := out.(*handle)
 	if !isFile || !isFileToo {
 		return 0, syscall.ENOTSUP
 	}
-	defer to.node.wrote()
+	defer to.node.contentChanged()
 	copied, err := to.copyFrom(ctx, from, int64(offIn), int64(offOut), int(min(length, copiedAtMost)))
 	return uint32(copied), errnoOf(err)
 }
@@ -47,22 +47,22 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 	defer turn.leave()
 	return onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
-		from, leave := from.inUse()
+		from, leave := from.borrow()
 		defer leave()
-		h.node.locks.writing(nil, 0)
+		h.node.locks.rememberBytes(nil, 0)
 		source, err := from.openedOn(t.Conn)
 		if err != nil {
 			return 0, err
 		}
-		at, err := lookBy(t, source)
+		at, err := statBy(t, source)
 		if err != nil {
 			return 0, err
 		}
-		left := min(int64(length), at.seen.EndOfFile-offIn)
+		left := min(int64(length), at.stat.EndOfFile-offIn)
 		if left <= 0 {
 			return 0, nil
 		}
-		if err := h.checkRepeated(t, file); err != nil {
+		if err := h.checkRetry(t, file); err != nil {
 			return 0, err
 		}
 		copied, err := h.node.share.copies.copy(t, source, file, offIn, offOut, int(left))
@@ -74,7 +74,7 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 }
 
 func (c *copies) copy(t client.Attempt, source, file *smb2.Handle, offIn, offOut int64, length int) (int, error) {
-	if c.without.Load() == t.Conn {
+	if c.unsupportedOn.Load() == t.Conn {
 		return 0, syscall.ENOTSUP
 	}
 	limits := smb2.UsualCopyLimits
@@ -84,13 +84,13 @@ func (c *copies) copy(t client.Attempt, source, file *smb2.Handle, offIn, offOut
 	copied, limits, err := file.CopyFrom(source, offIn, offOut, length, limits)
 	c.limits.Store(&limits)
 	if errors.Is(err, smb2.ErrNoCopy) {
-		c.without.Store(t.Conn)
-		c.say.Do(func() { log.Print("the server copies no files by itself: their bytes cross the network") })
+		c.unsupportedOn.Store(t.Conn)
+		c.logOnce.Do(func() { log.Print("the server has no server-side copy: copied bytes cross the network") })
 		return 0, syscall.ENOTSUP
 	}
 	switch errnoOf(err) {
 	case syscall.EACCES, syscall.EINVAL, syscall.EXDEV:
-		// By bytes it may be allowed; else that says why it is not.
+		// Reading and writing may be allowed; if not, that gives the right error.
 		err = syscall.ENOTSUP
 	}
 	return copied, err

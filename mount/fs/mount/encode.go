@@ -9,10 +9,10 @@ import (
 	"mountaineer/mount/fs/identity"
 )
 
-// characters are those by which the names of a share are written on its server. Each name here is one name there, and the other way round.
+// characters maps names of programs to names on the server, which do not allow all characters. The mapping is one-to-one.
 type characters identity.Characters
 
-// toServer is a name here as the server has it; EINVAL: no name on the server is shown so.
+// toServer is the server's form of a name; EINVAL: no server's name is shown like that.
 func (c characters) toServer(name string) (string, error) {
 	if identity.Characters(c) == identity.Private {
 		there := toPrivate(name)
@@ -27,7 +27,7 @@ func (c characters) toServer(name string) (string, error) {
 	return encode(name), nil
 }
 
-// fromServer is a name on the server as it is shown here: as it is there, if nothing here is written so there.
+// fromServer is a server's name as programs see it: unchanged if toServer returns it for no name.
 func (c characters) fromServer(name string) string {
 	here := name
 	if identity.Characters(c) != identity.Private {
@@ -41,12 +41,12 @@ func (c characters) fromServer(name string) string {
 	return here
 }
 
-// substitutes of characters that no name on a server has.
+// substitutes are replacements of the characters that servers forbid.
 type substitutes struct {
 	anywhere, atEnd map[rune]rune
 }
 
-// both ways of a table; control is added to a control character.
+// both returns a table and its reverse; a control character is replaced by control plus its code.
 func both(anywhere, atEnd map[rune]rune, control rune) (there, here substitutes) {
 	for each := rune(1); each < ' '; each++ {
 		anywhere[each] = control + each
@@ -73,7 +73,7 @@ var privates, meantByPrivates = both(
 	map[rune]rune{'"': '\uf020', '*': '\uf021', ':': '\uf022', '<': '\uf023', '>': '\uf024', '?': '\uf025', '\\': '\uf026', '|': '\uf027'},
 	map[rune]rune{' ': '\uf028', '.': '\uf029'}, privateByte)
 
-// privateByte is also added to a byte that is not text.
+// privateByte is added to the code of a control character, and to a byte that is not UTF-8.
 const privateByte = '\uf000'
 
 func toPrivate(name string) string {
@@ -116,21 +116,21 @@ func fromPrivate(name string) string {
 	return out.String()
 }
 
-// Similar characters are those of rclone. One of them in a name here gets a quotation mark before it. NUL and / are in no name here either, and
-// their substitutes stay as they are.
+// Similar characters are those of rclone. A name that has one of them itself gets a quotation mark before it. NUL and / need no substitute, as
+// names of programs have neither.
 const quote = '‛'
 
 var similar, meantBySimilar = both(
 	map[rune]rune{'<': '＜', '>': '＞', '"': '＂', ':': '：', '?': '？', '*': '＊', '|': '｜', '\\': '＼'},
 	map[rune]rune{' ': '␠', '.': '．'}, '␀')
 
-// quotedName is a name that is being written, with the quotes that were read last and are not written yet.
+// quotedName builds a name; quotes counts quotation marks that were read but not written yet.
 type quotedName struct {
 	strings.Builder
 	quotes int
 }
 
-// flush writes n quotes in place of those that were read.
+// flush writes n quotation marks in place of those.
 func (q *quotedName) flush(n int) {
 	for ; n > 0; n-- {
 		q.WriteRune(quote)
@@ -213,7 +213,7 @@ func decode(name string) string {
 	return out.String()
 }
 
-// isPlain: nothing in it is replaced, whichever way.
+// isPlain: neither mapping changes the name.
 func isPlain(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c < ' ' || c >= utf8.RuneSelf || strings.IndexByte(`<>":?*|\`, c) >= 0 {
@@ -223,7 +223,7 @@ func isPlain(name string) bool {
 	return !strings.HasSuffix(name, " ") && !strings.HasSuffix(name, ".")
 }
 
-// isByte: it begins as a quoted byte that is not text.
+// isByte: the text begins with a hexadecimal byte that is not ASCII.
 func isByte(text string) bool {
 	const hex = "0123456789ABCDEF"
 	return len(text) >= 2 && strings.IndexByte(hex[8:], text[0]) >= 0 && strings.IndexByte(hex, text[1]) >= 0

@@ -40,7 +40,7 @@ var errnos = map[uint32]syscall.Errno{
 	accessDenied:     syscall.EACCES,
 	sharingViolation: syscall.EACCES,
 	lockConflict:     syscall.EACCES,
-	// Not EAGAIN, which only a lock may return: a runtime that gets it for a read waits for a poll that never comes.
+	// Not EAGAIN, which only a lock may return: after a read, Go's runtime would wait for a poll event that never comes.
 	lockNotGranted:   syscall.EACCES,
 	0xC0000121:       syscall.EACCES, // CANNOT_DELETE
 	0xC0000061:       syscall.EPERM,  // PRIVILEGE_NOT_HELD
@@ -60,7 +60,7 @@ var errnos = map[uint32]syscall.Errno{
 	0xC0000003:       syscall.ENOTSUP, // INVALID_INFO_CLASS
 }
 
-var sayRemote sync.Once
+var logDfsOnce sync.Once
 
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
@@ -74,8 +74,8 @@ func errnoOf(err error) syscall.Errno {
 		return syscall.ENFILE
 	}
 	if smb.StatusOf(err) == pathNotCovered {
-		sayRemote.Do(func() {
-			log.Print("a DFS link leads to another share or server: it is not followed, mount that share itself")
+		logDfsOnce.Do(func() {
+			log.Print("a DFS link leads to another share or server: it is not followed, mount that share directly")
 		})
 	}
 	if errno, known := errnos[smb.StatusOf(err)]; known {
@@ -84,7 +84,7 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// isAbsent: the server has no such name. Some servers that are not Samba or Windows answer an open with NO_SUCH_FILE.
+// isAbsent: the server has no such name. Some servers send NO_SUCH_FILE for an open.
 func isAbsent(err error) bool {
 	switch smb.StatusOf(err) {
 	case nameNotFound, pathNotFound, noSuchFile:
@@ -97,7 +97,7 @@ func isTaken(err error) bool { return smb.StatusOf(err) == nameCollision }
 
 func isDenied(err error) bool { return errnoOf(err) == syscall.EACCES }
 
-// createErrno: a name that the server cannot have, or has until another client closes a removed file.
+// createErrno is errnoOf for a request that creates a name.
 func (c characters) createErrno(err error, name string) syscall.Errno {
 	switch smb.StatusOf(err) {
 	case nameInvalid:

@@ -16,91 +16,92 @@ import (
 )
 
 const (
-	// The names of one folder that are asked for, one soon after the other, before the folder is listed instead; in a large folder more: a
-	// listing must not take longer than the single requests. listedPerRequest entries are listed in the time of one request.
+	// After this number of lookups in a folder, each within a second of the one before, the folder is listed instead; in a large folder after more:
+	// a listing must not take longer than the lookups. In the time of one request listedPerRequest entries are listed.
 	missesBefore     = 4
 	listedPerRequest = 16
-	// A folder with too many entries is not listed for names again before.
+	// How long a folder with too many entries is not listed for lookups.
 	tooLargeFor = time.Minute
-	// A folder with more entries is not kept in memory, nor are all folders together.
-	keptAtMost    = 20_000
-	keptAllAtMost = 60_000
-	// How long the listing of a folder is believed whose changes the server reports.
+	// Listings with more entries, in one folder and in all, are not kept in memory.
+	cachedAtMost      = 20_000
+	cachedInAllAtMost = 60_000
+	// How long a listing is used while the server reports changes of the folder.
 	watchedFor = time.Minute
-	// The changed names of one folder that are remembered for the listings in flight.
+	// How many changed names are remembered, for listings in flight.
 	changedAtMost = 1_000
 )
 
-// names is what a listing of a folder has shown. It is believed as long as the listing took and a second, or until the server reports a change.
+// names is the cached listing of a folder. It is used for a second and the time that the listing took, or, while the server reports changes
+// of the folder, for watchedFor.
 type names struct {
-	mu      sync.Mutex
-	entries map[string]found // by name here; zero: it has changed since
-	folded  map[string]struct{}
-	counted int64 // those of the share's limit
-	asked   time.Time
-	until   time.Time
-	fresh   time.Time // until then the listing is believed even without a watch
-	isWhole bool      // nothing else was there
-	isOwn   bool      // nothing was changed from here since
-	watch   *watch
-	listing chan struct{} // closed when the listing in flight has ended
-	// A listing that was asked for before says nothing of these names, and nothing at all if it was before unknown.
-	changed map[string]time.Time
-	unknown time.Time
+	mu               sync.Mutex
+	entries          map[string]found // zero: the name has changed since
+	folded           map[string]struct{}
+	counted          int64 // in folders.cachedEntries
+	askedAt          time.Time
+	until            time.Time
+	unwatchedUntil   time.Time // until then it is used without a watch
+	isWhole          bool      // entries are all that were there
+	hasNoLocalChange bool      // no program on this machine has changed a name since
+	watch            *watch
+	listing          chan struct{} // closed at the end of the listing in flight
+	// When names have changed, and all of them: an older listing is outdated for these names.
+	changedAt    map[string]time.Time
+	allChangedAt time.Time
 
 	misses   int
 	missedAt time.Time
-	// How many there were last; not to be listed for names before then.
+	// How many entries the last listing had; when the folder may be listed for lookups again.
 	size       int
 	largeUntil time.Time
 }
 
-// forget: something has happened to that name.
+// forget: that name has changed.
 func (f *names) forget(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.note(name)
+	f.noteChange(name)
 }
 
-// note remembers that a name has changed. The caller holds mu.
-func (f *names) note(name string) {
+// noteChange: the caller holds mu.
+func (f *names) noteChange(name string) {
 	now := time.Now()
-	if len(f.changed) >= changedAtMost {
-		f.changed, f.unknown = nil, now
+	if len(f.changedAt) >= changedAtMost {
+		f.changedAt, f.allChangedAt = nil, now
 	}
-	if f.changed == nil {
-		f.changed = map[string]time.Time{}
+	if f.changedAt == nil {
+		f.changedAt = map[string]time.Time{}
 	}
-	f.changed[name] = now
+	f.changedAt[name] = now
 	if f.entries != nil {
-		f.mark(name)
+		f.invalidate(name)
 	}
 }
 
-// hasChangedSince: a listing that was asked for then says nothing of that name.
+// hasChangedSince: a listing of that time is outdated for that name.
 func (f *names) hasChangedSince(asked time.Time, name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.unknown.Before(asked) || !f.changed[name].Before(asked)
+	return !f.allChangedAt.Before(asked) || !f.changedAt[name].Before(asked)
 }
 
-// mark: the listed attributes of that name are no longer true. The caller holds mu.
-func (f *names) mark(name string) {
-	f.isOwn = false
+// invalidate: the caller holds mu.
+func (f *names) invalidate(name string) {
+	f.hasNoLocalChange = false
 	f.entries[name] = found{}
 	f.folded[strings.ToLower(name)] = struct{}{}
 }
 
-// drop forgets all names. The caller holds mu.
+// drop drops the listing. The caller holds mu.
 func (f *names) drop(s *Share) {
-	s.folders.kept.Add(-f.counted)
-	f.entries, f.folded, f.counted, f.isWhole, f.isOwn = nil, nil, 0, false, false
+	s.folders.cachedEntries.Add(-f.counted)
+	f.entries, f.folded, f.counted, f.isWhole, f.hasNoLocalChange = nil, nil, 0, false, false
 }
 
 // isValid: the caller holds mu.
 func (f *names) isValid() bool { return f.entries != nil && time.Now().Before(f.until) }
 
-// get returns what the listing says of a name; isAbsent: there is none, in any spelling.
+// get returns a name's entry; isAbsent: the folder has no such name, in any spelling.
 func (f *names) get(name string) (at found, ok, isAbsent bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,18 +109,18 @@ func (f *names) get(name string) (at found, ok, isAbsent bool) {
 		return found{}, false, false
 	}
 	if at, ok = f.entries[name]; ok {
-		// Changes in a folder below are not reported here.
-		isTrue := at.seen != nil && (!at.seen.IsDir() || time.Now().Before(f.fresh))
+		// The server does not report changes of a nested folder's attributes.
+		isTrue := at.stat != nil && (!at.stat.IsDir() || time.Now().Before(f.unwatchedUntil))
 		return at, isTrue, false
 	}
 	_, isOtherSpelling := f.folded[strings.ToLower(name)]
-	// A server may know a file by a short name of eight characters, and accents in two forms.
+	// A server may also have a short name (8.3) for a file, and accents in two forms.
 	isSure := f.isWhole && !isOtherSpelling && isASCII(name) && !strings.Contains(name, "~")
 	return found{}, false, isSure
 }
 
-// missed counts names that had to be asked for, and says whether to list the folder.
-func (f *names) missed() bool {
+// countMiss counts lookups that the cache cannot answer, and returns whether to list the folder.
+func (f *names) countMiss() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -134,15 +135,15 @@ func (f *names) missed() bool {
 	return true
 }
 
-// tooLarge: a listing of it would not be kept.
-func (f *names) tooLarge() {
+// setTooLarge: a listing would not be kept.
+func (f *names) setTooLarge() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.largeUntil = time.Now().Add(tooLargeFor)
 }
 
-// find looks for a name in the folder: in what a listing has shown, or at the server. Who asks for many names has the folder listed.
-func (n *node) find(ctx context.Context, name string) (found, error) {
+// lookup finds a name in the cached listing or at the server. Many lookups make it list the folder.
+func (n *node) lookup(ctx context.Context, name string) (found, error) {
 	for isListed := false; ; isListed = true {
 		if at, ok := n.listed(name); ok {
 			return at, nil
@@ -151,26 +152,26 @@ func (n *node) find(ctx context.Context, name string) (found, error) {
 			return found{}, syscall.ENOENT
 		}
 		child := n.childOf(name)
-		if isListed || child != nil && child.isBusy() || !n.names.missed() || n.listNow(ctx) != nil {
-			return inFolder(ctx, n, name, looking, lookAt)
+		if isListed || child != nil && child.isBusy() || !n.names.countMiss() || n.listNow(ctx) != nil {
+			return atName(ctx, n, name, reading, statAt)
 		}
 	}
 }
 
-// listed is what a listing says of a name, if that is still true.
+// listed is a name's entry in the cached listing, if it is not outdated.
 func (n *node) listed(name string) (found, bool) {
 	at, ok, _ := n.names.get(name)
 	if !ok || isHidden(name) {
 		return found{}, false
 	}
 	n.names.mu.Lock()
-	asked := n.names.asked
+	asked := n.names.askedAt
 	n.names.mu.Unlock()
 	child := n.childOf(name)
-	return at, child == nil || child.isListed(asked) && child.isSame(at)
+	return at, child == nil || child.isUnchangedSince(asked) && child.isSame(at)
 }
 
-// listedByParent returns the file's attributes from a listing of its folder; the folder is listed once several of its files are asked for.
+// listedByParent returns the node's attributes from the listing of its folder, as lookup does.
 func (n *node) listedByParent() (found, bool) {
 	parent, name := n.folder()
 	if parent == nil {
@@ -179,7 +180,7 @@ func (n *node) listedByParent() (found, bool) {
 	if at, ok := parent.listed(name); ok {
 		return at, true
 	}
-	if n.isBusy() || !parent.names.missed() || parent.listNow(context.Background()) != nil {
+	if n.isBusy() || !parent.names.countMiss() || parent.listNow(context.Background()) != nil {
 		return found{}, false
 	}
 	return parent.listed(name)
@@ -213,20 +214,20 @@ func (n *node) listNow(ctx context.Context) error {
 	}()
 	w := n.share.folders.watched(n)
 	asked := time.Now()
-	all, err := ask(ctx, n.share, func(t client.Attempt) ([]found, error) {
-		path, err := n.where()
+	all, err := query(ctx, n.share, func(t client.Attempt) ([]found, error) {
+		path, err := n.serverPath()
 		if err != nil {
 			return nil, err
 		}
-		return listAll(t, path, keptAtMost)
+		return listAll(t, path, cachedAtMost)
 	})
 	if errors.Is(err, errTooMany) {
-		f.tooLarge()
+		f.setTooLarge()
 	}
 	if err != nil {
 		return err
 	}
-	n.keep(all, asked, true, w)
+	n.storeListing(all, asked, true, w)
 	return nil
 }
 
@@ -246,7 +247,7 @@ func listAll(t client.Attempt, path string, atMost int) (all []found, err error)
 			err = errTooMany
 		}
 	}
-	// A folder that is open cannot be removed.
+	// While it is open, it could not be removed.
 	_, e := folder.Close()
 	if errors.Is(err, io.EOF) {
 		err = e
@@ -254,8 +255,8 @@ func listAll(t client.Attempt, path string, atMost int) (all []found, err error)
 	return all, err
 }
 
-// keep remembers a listing.
-func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
+// storeListing caches a listing.
+func (n *node) storeListing(all []found, asked time.Time, isWhole bool, w *watch) {
 	f := &n.names
 	entries, folded := make(map[string]found, len(all)), make(map[string]struct{}, len(all))
 	for _, each := range all {
@@ -263,7 +264,7 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 			n.share.listsNoIds.Store(true)
 			return
 		}
-		name := n.share.characters.fromServer(each.seen.FileName)
+		name := n.share.characters.fromServer(each.stat.FileName)
 		entries[name] = each
 		folded[strings.ToLower(name)] = struct{}{}
 	}
@@ -272,29 +273,29 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	defer f.mu.Unlock()
 	f.drop(n.share)
 	f.size = len(all)
-	if !f.unknown.Before(asked) {
+	if !f.allChangedAt.Before(asked) {
 		return
 	}
 	counted := int64(len(entries))
-	if n.share.folders.kept.Add(counted) > keptAllAtMost {
-		n.share.folders.kept.Add(-counted)
+	if n.share.folders.cachedEntries.Add(counted) > cachedInAllAtMost {
+		n.share.folders.cachedEntries.Add(-counted)
 		return
 	}
-	f.entries, f.folded, f.counted, f.asked, f.isWhole, f.isOwn = entries, folded, counted, asked, isWhole, true
-	for name, at := range f.changed {
+	f.entries, f.folded, f.counted, f.askedAt, f.isWhole, f.hasNoLocalChange = entries, folded, counted, asked, isWhole, true
+	for name, at := range f.changedAt {
 		if !at.Before(asked) {
-			f.mark(name)
+			f.invalidate(name)
 		}
 	}
-	f.fresh = now.Add(now.Sub(asked) + attributesFor)
-	f.until = f.fresh
+	f.unwatchedUntil = now.Add(now.Sub(asked) + attributesFor)
+	f.until = f.unwatchedUntil
 	if f.watch = w; w != nil && w.isIntactSince(asked) {
 		f.until = now.Add(watchedFor)
 	}
 	time.AfterFunc(time.Until(f.until)+attributesFor, safely.Of(func() { n.dropOld() }))
 }
 
-// dropOld frees listings that are no longer believed.
+// dropOld frees the listing once it is no longer valid.
 func (n *node) dropOld() {
 	n.names.mu.Lock()
 	defer n.names.mu.Unlock()
@@ -303,19 +304,19 @@ func (n *node) dropOld() {
 	}
 }
 
-// changedBy: another client, or the server's own system, has changed these names; none: any of them.
+// changedBy: the server reports changes of these names; without names, any may have changed.
 func (f *names) changedBy(s *Share, changed []smb2.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(changed) == 0 {
 		f.drop(s)
-		f.changed, f.unknown = nil, time.Now()
+		f.changedAt, f.allChangedAt = nil, time.Now()
 		return
 	}
 	for _, each := range changed {
-		f.note(s.characters.fromServer(each.Name))
+		f.noteChange(s.characters.fromServer(each.Name))
 	}
-	if len(f.entries) > 2*keptAtMost {
+	if len(f.entries) > 2*cachedAtMost {
 		f.drop(s)
 	}
 }

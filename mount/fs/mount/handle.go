@@ -17,7 +17,8 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// handle is a file that a program has open: at the server by one handle after another, each on the same file.
+// handle is a file that a program has open. At the server it has one handle (smb2.Handle) per connection, each of the same file: openedOn opens
+// it, Release or closeUnused close it.
 type handle struct {
 	node    *node
 	access  smb2.Access
@@ -26,34 +27,34 @@ type handle struct {
 	end     context.CancelFunc
 	closed  chan struct{} // once the server has closed it
 	ahead   readAhead
-	// It is to be opened by its new name.
+	// Its name was taken by a rename of another file: it has to be opened again, by its hidden name.
 	isReplaced atomic.Bool
-	// Written to since the server has the time of that.
+	// A program has written by it, and the server does not have the time of that yet.
 	isDirty atomic.Bool
-	// When the server last got a time by it, Unix ns: it keeps that while the handle writes.
-	timed atomic.Int64
-	// Written to, and perhaps not on the disk of the server that was started then.
+	// When a time was last set by it, Unix ns: the server keeps that time while the handle writes.
+	timeSetAt atomic.Int64
+	// When the server was started that has writes of this handle, perhaps not on its disk; nil: all are synced.
 	unsynced atomic.Pointer[time.Time]
 
-	// Held while it is opened or closed at the server, which ends with the connection at the latest.
-	mu       sync.Mutex
-	file     *smb2.Handle
-	on       *client.Conn
-	before   *smb2.Handle // of a file that was replaced: Samba looks for some of its attributes under the old name
-	isKnown  bool         // it was open once: only the same file may be opened again
-	gone     syscall.Errno
-	released bool
+	// Held while it is opened or closed at the server: until the connection ends at the latest.
+	mu           sync.Mutex
+	file         *smb2.Handle
+	conn         *client.Conn
+	replacedFile *smb2.Handle // after isReplaced: pending requests keep this one
+	wasOpened    bool         // it was open before: only the same file may be opened again
+	lost         syscall.Errno
+	isClosed     bool
 
 	// It is the lock handle of its file (locks.go).
 	isLockHandle bool
 	// Requests that use it now, and when one last did, Unix ns.
-	users atomic.Int64
-	used  atomic.Int64
+	users    atomic.Int64
+	lastUsed atomic.Int64
 	// When a program last closed a descriptor of it, Unix ns.
-	flushed atomic.Int64
+	lastFlush atomic.Int64
 }
 
-// newHandle counts as open from now on.
+// newHandle returns a handle, which counts as open from now on.
 func newHandle(n *node, flags uint32) *handle {
 	h := &handle{node: n, access: accessOf(flags), appends: flags&syscall.O_APPEND != 0, closed: make(chan struct{})}
 	h.life, h.end = context.WithCancel(context.Background())
@@ -66,7 +67,7 @@ func newHandle(n *node, flags uint32) *handle {
 	if len(n.open) == 0 {
 		n.open = map[*handle]struct{}{}
 		if len(places) > 0 {
-			n.opened = places[0]
+			n.openedAs = places[0]
 		}
 	}
 	n.open[h] = struct{}{}
@@ -88,93 +89,92 @@ func (h *handle) mayWrite() bool { return h.access&smb2.AccessWrite == smb2.Acce
 func (h *handle) isOpened() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.file != nil && h.gone == 0
+	return h.file != nil && h.lost == 0
 }
 
-// openedOn returns the server's handle. On another connection, or after the server has closed it, the file is opened again: without a
-// truncation, and only if it is still the same file. So is one that was replaced, by its new name; requests in flight keep the old
-// handle.
+// openedOn returns the server's handle on that connection. It opens the file again on a new connection, after closeUnused, or if isReplaced is
+// set (Samba looks up some attributes by the old name): without a truncation, and only if it is still the same file.
 func (h *handle) openedOn(c *client.Conn) (*smb2.Handle, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.isReplaced.Swap(false) && h.file != nil && h.before == nil {
-		h.before, h.file = h.file, nil
+	if h.isReplaced.Swap(false) && h.file != nil && h.replacedFile == nil {
+		h.replacedFile, h.file = h.file, nil
 	}
 	switch {
-	case h.released:
+	case h.isClosed:
 		return nil, syscall.EBADF
-	case h.gone != 0:
-		return nil, h.gone
-	case h.file != nil && h.on == c:
+	case h.lost != 0:
+		return nil, h.lost
+	case h.file != nil && h.conn == c:
 		return h.file, nil
 	}
 	isAlone := false
-	if h.isLockHandle && h.mayHaveChanged() {
+	if h.isLockHandle && h.mayHaveChangedTime() {
 		var err error
-		if isAlone, err = h.isAlone(c); err != nil {
+		if isAlone, err = h.isOnlyClient(c); err != nil {
 			return nil, err
 		}
 	}
 	opened, err := h.node.reopen(h.life, c, h.access)
-	if h.isKnown && isAbsent(err) {
+	if h.wasOpened && isAbsent(err) {
 		err = syscall.ESTALE
 	}
 	if err == nil && h.isLockHandle {
-		if err = h.regain(opened, isAlone); err != nil {
+		if err = h.relockSame(opened, isAlone); err != nil {
 			_, _ = opened.Close()
 		}
 		if errors.Is(err, errLocksLost) {
-			h.gone = syscall.EIO
-			safely.Go(h.node.noteLost)
-			return nil, h.gone
+			h.lost = syscall.EIO
+			safely.Go(h.node.reportLostLocks)
+			return nil, h.lost
 		}
 	}
 	if err != nil {
-		if h.isKnown && errors.Is(err, syscall.ESTALE) {
-			h.lose(syscall.ESTALE, "replaced")
+		if h.wasOpened && errors.Is(err, syscall.ESTALE) {
+			h.setLost(syscall.ESTALE, "replaced")
 		}
 		return nil, err
 	}
-	h.took(c, opened)
+	h.setOpened(c, opened)
 	return h.file, nil
 }
 
-// lose: the file is not what it was, for all that this handle is asked. The caller holds mu.
-func (h *handle) lose(errno syscall.Errno, why string) {
-	h.gone = errno
+// setLost lets all requests by this handle fail: its file was replaced or changed. The caller holds mu.
+func (h *handle) setLost(errno syscall.Errno, why string) {
+	h.lost = errno
 	h.node.share.client.Journal(client.Event{Is: "file_lost", Path: h.node.shownPath(), Why: why})
 }
 
-func (h *handle) took(c *client.Conn, opened smb2.Opened) {
-	if h.isKnown && h.on != c {
-		// No lease covered the time in between: what the kernel has of it may be old.
+func (h *handle) setOpened(c *client.Conn, opened smb2.Opened) {
+	if h.wasOpened && h.conn != c {
+		// No lease covered the time without a connection: the kernel's pages may be outdated.
 		safely.Go(func() { h.node.dropPages(0) })
 	}
-	h.file, h.on, h.isKnown = opened.Handle, c, true
-	h.timed.Store(0)
+	h.file, h.conn, h.wasOpened = opened.Handle, c, true
+	h.timeSetAt.Store(0)
 	h.ahead.mu.Lock()
 	h.ahead.size = int64(min(c.Share.MaxReadSize(), chunkAtMost))
 	h.ahead.mu.Unlock()
 	h.node.setLease(c, opened.Lease)
 }
 
-// reopen opens the file where it is now.
+// reopen opens the file by one of its present names.
 func (n *node) reopen(ctx context.Context, c *client.Conn, access smb2.Access) (smb2.Opened, error) {
 	for {
 		before := n.share.renames.count()
-		paths, err := n.everywhere()
+		paths, err := n.serverPaths()
 		if err != nil {
 			return smb2.Opened{}, err
 		}
 		var opened smb2.Opened
 		for i, path := range paths {
-			if i > 0 && !isElsewhere(err) {
+			if i > 0 && !isStaleName(err) {
 				break
 			}
 			opened, err = n.openAt(c, path, access)
 		}
-		if isElsewhere(err) && n.share.renames.since(ctx, before) {
-			if now, gone := n.everywhere(); gone == nil && !slices.Equal(now, paths) {
+		if isStaleName(err) && n.share.renames.awaitSince(ctx, before) {
+			if now, gone := n.serverPaths(); gone == nil && !slices.Equal(now, paths) {
 				continue
 			}
 		}
@@ -185,7 +185,7 @@ func (n *node) reopen(ctx context.Context, c *client.Conn, access smb2.Access) (
 func (n *node) openAt(c *client.Conn, path string, access smb2.Access) (smb2.Opened, error) {
 	opened, err := c.Share.OpenAt(path, access, smb2.MustExist, n.leaseKey(path))
 	if smb.StatusOf(err) == invalidParameter {
-		// The server knows the key by the name that another client has changed.
+		// Another client has renamed the file: the server has the lease key under the old name.
 		n.useLease("", smb2.LeaseKey{})
 		opened, err = c.Share.OpenAt(path, access, smb2.MustExist, n.leaseKey(path))
 	}
@@ -197,11 +197,12 @@ func (n *node) openAt(c *client.Conn, path string, access smb2.Access) (smb2.Ope
 		_, _ = opened.Close()
 		return smb2.Opened{}, syscall.ESTALE
 	}
-	n.saw(at)
+	n.refresh(at)
 	return opened, nil
 }
 
-// Release does not wait for the server's answer; requests that remove or rename the file, or set its times, do. Its flock locks are free then.
+// Release closes the file in the background; requests that remove or rename it, or set its times, wait for that (awaitCloses). It also ends the
+// flock locks.
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.end()
 	h.ahead.drop()
@@ -211,7 +212,7 @@ func (h *handle) Release(context.Context) syscall.Errno {
 	n.closing++
 	n.mu.Unlock()
 	n.share.opened.Add(-1)
-	n.share.behind.Go(safely.Of(func() {
+	n.share.background.Go(safely.Of(func() {
 		defer close(h.closed)
 		_, _ = safely.Do(func() (struct{}, error) {
 			_ = n.unlock(func(t lockTable) lockTable { return t.releasedBy(h) })
@@ -221,15 +222,15 @@ func (h *handle) Release(context.Context) syscall.Errno {
 		n.closing--
 		n.mu.Unlock()
 		n.share.handles.Delete(h)
-		n.closedOne()
+		n.afterClose()
 	}))
 	return 0
 }
 
 func (h *handle) isReleased() bool { return h.life.Err() != nil }
 
-// released waits for the server to close what programs have closed of n, or below it.
-func (n *node) released(ctx context.Context) (isSo bool) {
+// awaitCloses waits until the server has closed all released handles of n, or of files below it.
+func (n *node) awaitCloses(ctx context.Context) (isSo bool) {
 	until := time.Now().Add(closedWithin)
 	isSo = true
 	n.share.handles.Range(func(each, _ any) bool {
@@ -242,13 +243,13 @@ func (n *node) released(ctx context.Context) (isSo bool) {
 	return isSo
 }
 
-// close closes the server's handle. isLast: for good. A connection that has ended took its handles with it: there is nothing to wait for.
+// close closes the server's handle; isLast: it is never opened again. Handles of a connection that has ended are closed already.
 func (h *handle) close(ctx context.Context, isLast bool) error {
 	h.mu.Lock()
 	if isLast {
-		h.released = true
+		h.isClosed = true
 	}
-	file, before, on := h.file, h.before, h.on
+	file, before, on := h.file, h.replacedFile, h.conn
 	h.mu.Unlock()
 	if file == nil && before == nil {
 		return nil
@@ -257,8 +258,8 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 	closed, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (*smb2.FileStat, error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.before == before {
-			h.before = nil
+		if h.replacedFile == before {
+			h.replacedFile = nil
 		}
 		if h.file == file {
 			h.file = nil
@@ -282,31 +283,31 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 		return seen, err
 	}, nil)
 	h.node.endLease()
-	// When a connection ends, its server closes what it had open, with unknown times.
+	// If the connection has ended, the server has closed the file, and its times are unknown (nil).
 	if (err == nil || isLast) && h.isDirty.Swap(false) {
-		h.node.timed(closed)
+		h.node.learnTimes(closed)
 	}
 	return err
 }
 
-// Flush comes for each descriptor that is closed; other programs may still have the file open. A process that closes a file loses all that it
-// has locked of it.
+// Flush is called for each descriptor that is closed; others may still be open. A process that closes any descriptor of a file loses its fcntl
+// locks of that file.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	h.setWriteTime(ctx)
-	h.flushed.Store(time.Now().UnixNano())
+	h.lastFlush.Store(time.Now().UnixNano())
 	owner := lockOwnerOf(ctx)
 	return errnoOf(h.node.unlock(func(t lockTable) lockTable { return t.without(owner, 0, wholeFile) }))
 }
 
-// setWriteTime sets the time of a file to that of the last write: the server would take that of the close. Without a route it does not wait:
-// the written bytes are on the server, and a process that forks closes the descriptors that it inherited.
+// setWriteTime sets the file's time to that of the last write, as the server would use the time of the close. Without a route it does nothing:
+// the bytes are on the server, and a child process that closes inherited descriptors must not wait.
 func (h *handle) setWriteTime(ctx context.Context) {
 	if h.isDirty.Load() {
 		_, _ = h.setTimes(ctx, client.Needs{Session: client.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
 	}
 }
 
-// setTimes sets times by this handle; a zero written is the time of its last write. It fails if the server has no handle on this connection.
+// setTimes sets times by this handle; if written is zero, to the time of the last write. It fails with errNotOpen without a server's handle.
 func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, written time.Time) (found, error) {
 	h.users.Add(1)
 	defer h.users.Add(-1)
@@ -316,7 +317,7 @@ func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, writt
 	}
 	at, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (found, error) {
 		h.mu.Lock()
-		file, on := h.file, h.on
+		file, on := h.file, h.conn
 		h.mu.Unlock()
 		if file == nil || on != t.Conn {
 			return found{}, errNotOpen
@@ -333,22 +334,22 @@ func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, writt
 		}
 		return at, err
 	}
-	h.timed.Store(time.Now().UnixNano())
-	h.node.timed(at.seen)
+	h.timeSetAt.Store(time.Now().UnixNano())
+	h.node.learnTimes(at.stat)
 	return at, nil
 }
 
 var errNotOpen = errors.New("the file is not open on this connection")
 
-// onFile plays op on the file, whatever connection it is on.
+// onFile runs op with the server's handle of the file.
 func onFile[T any](ctx context.Context, h *handle, use client.Needs, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
 	return whenUnlocked(func() (T, error) { return client.Do(ctx, h.node.share.client, use, onHandle(h, op), nil) })
 }
 
-// onHandle: while a file is locked from here, it is the handle that has the locks.
+// onHandle is the op for client.Do that runs op with the server's handle: that of the lock handle while the file is locked.
 func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T, error)) func(client.Attempt) (T, error) {
 	return func(t client.Attempt) (T, error) {
-		h, leave := h.inUse()
+		h, leave := h.borrow()
 		defer leave()
 		file, err := h.openedOn(t.Conn)
 		if err != nil {
@@ -358,9 +359,9 @@ func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T,
 	}
 }
 
-func (h *handle) look(ctx context.Context) (found, error) { return onFile(ctx, h, looking, lookBy) }
+func (h *handle) stat(ctx context.Context) (found, error) { return onFile(ctx, h, reading, statBy) }
 
-func lookBy(t client.Attempt, file *smb2.Handle) (found, error) {
+func statBy(t client.Attempt, file *smb2.Handle) (found, error) {
 	seen, err := file.Look()
 	if err != nil {
 		return found{}, err
@@ -368,12 +369,12 @@ func lookBy(t client.Attempt, file *smb2.Handle) (found, error) {
 	return foundOn(t.Conn, seen), nil
 }
 
-// readBlock reads a part of the file as far as it goes. It keeps reading when a reader is interrupted, until the handle is released.
+// readBlock reads a part of the file, less at its end. It continues when a reader is interrupted, until the handle is released.
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
 	block, err := whenUnlocked(func() (smb2.Block, error) {
-		return client.Do(h.life, h.node.share.client, looking, onHandle(h, func(t client.Attempt, file *smb2.Handle) (smb2.Block, error) {
+		return client.Do(h.life, h.node.share.client, reading, onHandle(h, func(t client.Attempt, file *smb2.Handle) (smb2.Block, error) {
 			block, err := file.Read(int(length), off)
-			h.node.share.kernelAhead.suit(t.IsFast())
+			h.node.share.kernelReadAhead.setFor(t.IsFast())
 			return block, err
 		}), smb2.Block.Release)
 	})

@@ -225,14 +225,14 @@ func TestEachFileOfAFolderCostsTheSame(t *testing.T) {
 func TestAFolderIsListedOnlyIfThatCostsNoMoreThanTheQuestions(t *testing.T) {
 	f := names{size: 10 * missesBefore * listedPerRequest}
 	for i := 1; i <= 30*missesBefore; i++ {
-		if is := f.missed(); is != (i%(10*missesBefore) == 0) {
+		if is := f.countMiss(); is != (i%(10*missesBefore) == 0) {
 			t.Fatalf("question %d: %v", i, is)
 		}
 	}
 	f.size = 0
-	f.tooLarge()
+	f.setTooLarge()
 	for range 2 * missesBefore {
-		if f.missed() {
+		if f.countMiss() {
 			t.Fatal("a folder that is too large is listed again")
 		}
 	}
@@ -245,7 +245,7 @@ func TestAChunkThatIsTooShortIsReadAgain(t *testing.T) {
 	f := m.open("f")
 	rig.Must(t, isAt(f, data[:1], 0))
 	m.share.handles.Range(func(each, _ any) bool {
-		short := &chunk{done: make(chan struct{}), came: time.Now()}
+		short := &chunk{done: make(chan struct{}), readAt: time.Now()}
 		short.users.Store(1)
 		close(short.done)
 		h := each.(*handle)
@@ -273,10 +273,10 @@ func TestAMountIsOfTheUserWhoMadeIt(t *testing.T) {
 }
 
 func TestTheKernelReadsAheadAsTheRouteIs(t *testing.T) {
-	k := kernelAhead{path: t.TempDir() + "/read_ahead_kb", is: slowReadAhead}
+	k := kernelReadAhead{path: t.TempDir() + "/read_ahead_kb", current: slowReadAhead}
 	rig.Must(t, os.WriteFile(k.path, []byte("128"), 0o644))
 	for i, isFast := range []bool{false, true, true, false} {
-		k.suit(isFast)
+		k.setFor(isFast)
 		if got, err := os.ReadFile(k.path); err != nil || string(got) != map[bool]string{false: "128", true: "1024"}[isFast] {
 			t.Errorf("%d: %s, %v", i, got, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// hiddenFiles notes in the share's folder of the home where removed files are that are still open.
+// hiddenFiles is the list of hidden paths, which is also kept in the share's folder of the home.
 type hiddenFiles struct {
 	mu    sync.Mutex
 	path  string // empty: the list is only in memory
@@ -41,7 +41,7 @@ func (l *hiddenFiles) open(folder string) {
 	}
 }
 
-// isHiddenPath: no other file is ever removed because of what the list says.
+// isHiddenPath: whatever the list says, no other file is removed.
 func isHiddenPath(path string) bool {
 	name := path[len(folderOf(path)):]
 	if len(name) > 0 && name[0] == '/' {
@@ -62,7 +62,7 @@ func (l *hiddenFiles) count() int {
 	return len(l.paths)
 }
 
-// add returns once the path is on this machine's disk.
+// add returns once the path is in the list on disk.
 func (l *hiddenFiles) add(path string, id uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +85,7 @@ func (l *hiddenFiles) add(path string, id uint64) error {
 	return err
 }
 
-// remove takes a path off the list: no file is there now.
+// remove: no file is at that path now.
 func (l *hiddenFiles) remove(path string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,13 +14,14 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// kernel passes on what the library does not tell nodes: which writes are those of a mapping, and when the library has applied a rename.
+// kernel intercepts the kernel's requests before the library, for what nodes do not get from it: whether a write comes from the page cache, who
+// owns locks, and when the library has applied a rename.
 type kernel struct {
 	fuse.RawFileSystem
 	share *Share
 }
 
-// fromPages is the thread that writes what the kernel has in its pages.
+// fromPages stands for the thread of a write from the page cache (a mapping).
 const fromPages = ^uint32(0)
 
 func (k kernel) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
@@ -35,7 +36,7 @@ func isFromPages(ctx context.Context) bool {
 	return ok && request.Caller.Pid == fromPages
 }
 
-// Flush passes on the owner of the locks that end, which the library drops: in place of the user and the group, which Flush does not use.
+// Flush passes on the lock owner, which the library drops, in the fields of user and group, which Flush does not use.
 func (k kernel) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	in.Uid, in.Gid = uint32(in.LockOwner), uint32(in.LockOwner>>32)
 	return k.RawFileSystem.Flush(cancel, in)
@@ -50,25 +51,25 @@ func lockOwnerOf(flushing context.Context) uint64 {
 }
 
 func (k kernel) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
-	k.from(&in.InHeader)
+	k.markRepeater(&in.InHeader)
 	defer k.share.renames.begin()()
 	return k.RawFileSystem.Rename(cancel, in, from, to)
 }
 
 func (k kernel) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	k.from(in)
+	k.markRepeater(in)
 	defer k.share.renames.begin()()
 	return k.RawFileSystem.Unlink(cancel, in, name)
 }
 
-// renames counts renames: between the server's answer and the kernel's, a file is not where its node says.
+// renames counts renames and removals: between the server's answer and the library's update of the tree, a node's path is wrong.
 type renames struct {
 	mu      sync.Mutex
 	ended   int
 	pending map[chan struct{}]struct{}
 }
 
-// begin returns what ends it.
+// begin counts a rename, until the function that it returns is called.
 func (m *renames) begin() func() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,8 +93,8 @@ func (m *renames) count() int {
 	return m.ended
 }
 
-// since waits for the renames in flight, not for later ones, and returns whether there was any since the count was before.
-func (m *renames) since(ctx context.Context, before int) bool {
+// awaitSince waits for the renames in flight, not for later ones. It returns whether there were any since count returned before.
+func (m *renames) awaitSince(ctx context.Context, before int) bool {
 	m.mu.Lock()
 	isAny := m.ended != before || len(m.pending) > 0
 	pending := slices.Collect(maps.Keys(m.pending))
@@ -106,25 +107,25 @@ func (m *renames) since(ctx context.Context, before int) bool {
 	return isAny
 }
 
-// atPath plays op with the path of n, and again if it was not there because it was just renamed.
+// atPath runs op with the path of n, and again with the new path if n was renamed at that moment.
 func atPath[T any](ctx context.Context, n *node, use client.Needs, op func(t client.Attempt, path string) (T, error)) (T, error) {
-	return wherever(ctx, n.share, use, n.everywhere, op)
+	return onAnyPath(ctx, n.share, use, n.serverPaths, op)
 }
 
-// inFolder is atPath for a name in the folder n.
-func inFolder[T any](ctx context.Context, n *node, name string, use client.Needs, op func(t client.Attempt, path string) (T, error)) (T, error) {
-	return wherever(ctx, n.share, use, func() ([]string, error) {
-		path, err := n.at(name)
+// atName is atPath for a name in the folder n.
+func atName[T any](ctx context.Context, n *node, name string, use client.Needs, op func(t client.Attempt, path string) (T, error)) (T, error) {
+	return onAnyPath(ctx, n.share, use, func() ([]string, error) {
+		path, err := n.pathOfName(name)
 		return []string{path}, err
 	}, op)
 }
 
 var (
-	looking  = client.Needs{Session: client.Files}
+	reading  = client.Needs{Session: client.Files}
 	changing = client.Needs{Session: client.Files, Changes: true}
 )
 
-func wherever[T any](ctx context.Context, s *Share, use client.Needs, where func() ([]string, error), op func(t client.Attempt, path string) (T, error)) (T, error) {
+func onAnyPath[T any](ctx context.Context, s *Share, use client.Needs, where func() ([]string, error), op func(t client.Attempt, path string) (T, error)) (T, error) {
 	for {
 		var got T
 		before := s.renames.count()
@@ -133,12 +134,12 @@ func wherever[T any](ctx context.Context, s *Share, use client.Needs, where func
 			return got, err
 		}
 		for i, path := range paths {
-			if i > 0 && !isElsewhere(err) {
+			if i > 0 && !isStaleName(err) {
 				break
 			}
 			got, err = client.Do(ctx, s.client, use, func(t client.Attempt) (T, error) { return op(t, path) }, nil)
 		}
-		if !isAbsent(err) || !s.renames.since(ctx, before) {
+		if !isAbsent(err) || !s.renames.awaitSince(ctx, before) {
 			return got, err
 		}
 		if now, gone := where(); gone != nil || slices.Equal(now, paths) {
@@ -147,5 +148,5 @@ func wherever[T any](ctx context.Context, s *Share, use client.Needs, where func
 	}
 }
 
-// isElsewhere: that name does not lead to the file, and another one may.
-func isElsewhere(err error) bool { return errors.Is(err, syscall.ESTALE) || isAbsent(err) }
+// isStaleName: the file is not at that name; another name of it may still lead there.
+func isStaleName(err error) bool { return errors.Is(err, syscall.ESTALE) || isAbsent(err) }

@@ -10,7 +10,7 @@ import (
 	"mountaineer/mount/fs/identity"
 )
 
-// known has the nodes that the kernel knows, by their ids.
+// known has the nodes that the kernel knows, by the id of their file.
 type known struct {
 	mu    sync.Mutex
 	nodes map[uint64][]*node
@@ -53,7 +53,7 @@ func (k *known) twinsOf(n *node) []*node {
 	return slices.DeleteFunc(same, func(each *node) bool { return each == n || !each.isFileOf(n) })
 }
 
-// entries are files that tell the server from another one: the open ones, then those that have been unchanged for longest.
+// entries are files by which the server is recognized: the open ones, then those that have been unchanged for longest.
 func (k *known) entries() []identity.Entry {
 	k.mu.Lock()
 	nodes := []*node{}
@@ -63,15 +63,15 @@ func (k *known) entries() []identity.Entry {
 	k.mu.Unlock()
 	var open, others []identity.Entry
 	for _, each := range nodes {
-		path, err := each.where()
+		path, err := each.serverPath()
 		if err != nil || path == "" || isVersion(path) {
 			continue
 		}
 		each.mu.Lock()
-		entry := identity.EntryOf(path, each.seen)
+		entry := identity.EntryOf(path, each.stat)
 		isOpen := len(each.open) > 0
 		if !each.times.wrote.IsZero() {
-			// The time that the server has for it now is unknown.
+			// The server's time is unknown.
 			entry.Written = 0
 		}
 		each.mu.Unlock()
@@ -87,7 +87,7 @@ func (k *known) entries() []identity.Entry {
 	return all[:min(len(all), identity.EntriesAtMost)]
 }
 
-// isSpelling: a server that ignores case, or forms of accents, takes both names for one.
+// isSpelling: for a server that ignores case or the form of accents, the names may be the same.
 func isSpelling(one, other string) bool {
 	if strings.EqualFold(one, other) {
 		return true

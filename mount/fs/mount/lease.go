@@ -8,7 +8,7 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// leaseKey names the file to the server, which wants another key for another path.
+// leaseKey identifies the file's lease. A server requires a different key for a different path.
 func (n *node) leaseKey(path string) smb2.LeaseKey {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -19,8 +19,8 @@ func (n *node) leaseKey(path string) smb2.LeaseKey {
 	return n.leasedKey
 }
 
-// setLease takes the lease of an open file; nil: none. The server breaks it when another client changes the file, but perhaps not when a program
-// on the server itself does.
+// setLease stores the lease that the server granted with an open; nil: none. The server breaks it when another client changes the file; for a change
+// by a program on the server it may not.
 func (n *node) setLease(c *client.Conn, lease smb2.Lease) {
 	n.mu.Lock()
 	n.lease, n.leaseOn = lease, c
@@ -39,14 +39,14 @@ func (n *node) setLease(c *client.Conn, lease smb2.Lease) {
 	})
 }
 
-// isLeased: bytes that are read of it now may be kept until the server breaks the lease.
+// isLeased: bytes that are read now may be cached until the server breaks the lease.
 func (n *node) isLeased() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.lease != nil
 }
 
-// endLease forgets the lease once the file is closed.
+// endLease: the server's handle was closed.
 func (n *node) endLease() {
 	n.mu.Lock()
 	lease, c := n.lease, n.leaseOn
@@ -57,8 +57,8 @@ func (n *node) endLease() {
 	}
 }
 
-// closedOne: the server has closed a handle.
-func (n *node) closedOne() {
+// afterClose removes the hidden names after the last close.
+func (n *node) afterClose() {
 	n.mu.Lock()
 	isLast := len(n.open) == 0 && n.closing == 0
 	hidden := n.hidden
@@ -75,7 +75,7 @@ func (n *node) closedOne() {
 	}
 }
 
-// useLease takes over the key by which the file was opened at that path.
+// useLease sets the lease key by which the file was opened at that path.
 func (n *node) useLease(path string, key smb2.LeaseKey) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -21,11 +21,11 @@ import (
 // dots are the folder itself and its parent.
 const dots = 2
 
-// listing is a folder that a program reads. It is read from the server page by page, when it is asked for: many programs open a folder only to
-// sync it. Of a large folder the last two pages are kept, as the kernel may ask again.
+// listing is a folder that a program has open to read its entries. Pages are read from the server when they are needed: many programs open a
+// folder only to sync it. Of a large folder the last two pages are kept, because the kernel may seek back.
 type listing struct {
 	node *node
-	at   int // the entry that is read next
+	at   int // the index of the next entry
 
 	entries []found // from the entry first on
 	first   int
@@ -59,15 +59,15 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		}
 		l.at++
 		each := l.entries[i]
-		name := l.node.share.characters.fromServer(each.seen.FileName)
+		name := l.node.share.characters.fromServer(each.stat.FileName)
 		if isHidden(name) {
 			continue
 		}
-		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.seen.FileId, uint64(l.at))}
-		if each.seen.IsDir() {
+		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.stat.FileId, uint64(l.at))}
+		if each.stat.IsDir() {
 			entry.Mode = syscall.S_IFDIR
 		} else if l.node.share.mayBeLink(each) {
-			// Unknown: programs stat it.
+			// Unknown: programs have to stat it.
 			entry.Mode = 0
 		}
 		return &entry, 0
@@ -80,7 +80,7 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 	return &entry, 0
 }
 
-// restart has the folder read again from its first entry on.
+// restart starts again at the first entry.
 func (l *listing) restart() {
 	l.closeHandle()
 	l.entries, l.first, l.isEnd = nil, 0, false
@@ -96,7 +96,7 @@ func (l *listing) read(ctx context.Context) error {
 		l.watch = l.node.share.folders.watched(l.node)
 		l.asked = time.Now()
 	}
-	page, err := ask(ctx, l.node.share, func(t client.Attempt) ([]found, error) { return l.pageOn(t) })
+	page, err := query(ctx, l.node.share, func(t client.Attempt) ([]found, error) { return l.pageOn(t) })
 	if errors.Is(err, io.EOF) {
 		l.isEnd, err = true, nil
 		l.closeHandle()
@@ -105,13 +105,13 @@ func (l *listing) read(ctx context.Context) error {
 		return err
 	}
 	l.took = time.Since(l.asked)
-	if l.first == 0 && l.isEnd && len(l.entries) <= keptAtMost {
-		l.node.keep(l.entries, l.asked, true, l.watch)
+	if l.first == 0 && l.isEnd && len(l.entries) <= cachedAtMost {
+		l.node.storeListing(l.entries, l.asked, true, l.watch)
 	}
-	if l.first+len(l.entries) > keptAtMost {
-		l.node.names.tooLarge()
+	if l.first+len(l.entries) > cachedAtMost {
+		l.node.names.setTooLarge()
 	}
-	if old := len(l.entries) - pageLength; old > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
+	if old := len(l.entries) - pageLength; old > 0 && len(page) > 0 && l.first+len(l.entries) > cachedAtMost {
 		// Entries before the last page are forgotten.
 		l.first += old
 		l.entries = append([]found(nil), l.entries[old:]...)
@@ -124,11 +124,11 @@ func (l *listing) read(ctx context.Context) error {
 // About the number of entries of a page.
 const pageLength = 2_000
 
-// pageOn reads a page on a connection. On a new connection it starts again, and skips the entries that were read.
+// pageOn reads a page. On a new connection it opens the folder again, and skips the entries that were read.
 func (l *listing) pageOn(t client.Attempt) ([]found, error) {
 	skip := 0
 	if l.on != t.Conn || l.handle == nil {
-		path, err := l.node.where()
+		path, err := l.node.serverPath()
 		if err != nil {
 			return nil, err
 		}
@@ -155,15 +155,15 @@ func (l *listing) pageOn(t client.Attempt) ([]found, error) {
 	}
 }
 
-// fromNames takes what is known of a folder whose changes the server reports.
+// fromNames uses the cached listing if the server has reported all changes since.
 func (l *listing) fromNames() bool {
 	f := &l.node.names
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.isValid() || !f.isWhole || !f.isOwn || f.watch == nil || !f.watch.isIntactSince(f.asked) {
+	if !f.isValid() || !f.isWhole || !f.hasNoLocalChange || f.watch == nil || !f.watch.isIntactSince(f.askedAt) {
 		return false
 	}
-	// Lookup asks for each name again, which may have changed by then.
+	// The zero askedAt makes Lookup ask the server for each name.
 	l.entries, l.isEnd, l.asked = make([]found, 0, len(f.entries)), true, time.Time{}
 	for _, each := range f.entries {
 		l.entries = append(l.entries, each)
@@ -177,7 +177,7 @@ func (l *listing) closeHandle() {
 	if handle == nil {
 		return
 	}
-	// A folder that is open cannot be removed. Without a route it is closed already.
+	// While it is open, it could not be removed. Without a route it is closed already.
 	_, _ = client.Do(context.Background(), l.node.share.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 		if t.Conn != on {
 			return struct{}{}, nil
@@ -193,11 +193,11 @@ func (l *listing) closeHandle() {
 func (l *listing) Releasedir(context.Context, uint32) {
 	l.node.share.opened.Add(-1)
 	if l.handle != nil {
-		l.node.share.behind.Go(safely.Of(l.closeHandle))
+		l.node.share.background.Go(safely.Of(l.closeHandle))
 	}
 }
 
-// Seekdir: to the beginning is to a folder as it is now.
+// Seekdir: a seek to the beginning reads the folder again.
 func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
 		l.restart()
@@ -206,17 +206,17 @@ func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	return 0
 }
 
-// Fsyncdir: the server has all names.
+// Fsyncdir has nothing to do: the server has all names.
 func (l *listing) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
 
-// Lookup is asked for the entry that was read last.
+// Lookup is called for the entry that was read last (READDIRPLUS).
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	i := l.at - 1 - dots - l.first
-	if i < 0 || i >= len(l.entries) || l.node.share.characters.fromServer(l.entries[i].seen.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
+	if i < 0 || i >= len(l.entries) || l.node.share.characters.fromServer(l.entries[i].stat.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
 		return l.node.Lookup(ctx, name, out)
 	}
 	child := l.node.childOf(name)
-	isTrue := child != nil && child.isListed(l.asked) || child == nil && l.node.share.written.Load() < l.asked.UnixNano()
+	isTrue := child != nil && child.isUnchangedSince(l.asked) || child == nil && l.node.share.lastChange.Load() < l.asked.UnixNano()
 	if !isTrue || l.node.names.hasChangedSince(l.asked, name) {
 		return l.node.Lookup(ctx, name, out)
 	}
@@ -231,7 +231,7 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 
 var freeing atomic.Bool
 
-// freeSoon gives the memory of a large listing back to the system, some time after it was read.
+// freeSoon returns memory to the system 5 s after a large listing.
 func freeSoon() {
 	if !freeing.Swap(true) {
 		time.AfterFunc(5*time.Second, safely.Of(func() {

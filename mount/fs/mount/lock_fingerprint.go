@@ -9,7 +9,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// fingerprint shows whether another client has written.
+// fingerprint is compared to detect writes by other clients.
 type fingerprint struct {
 	size    int64
 	changed time.Time
@@ -19,46 +19,46 @@ func fingerprintOf(seen *smb2.FileStat) fingerprint {
 	return fingerprint{seen.EndOfFile, seen.ChangeTime}
 }
 
-// saw notes the file as it is after a request of ours.
-func (l *locks) saw(seen *smb2.FileStat) {
+// setKnown updates the fingerprint after a request of this mount.
+func (l *locks) setKnown(seen *smb2.FileStat) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !seen.ChangeTime.Before(l.at.changed) {
-		l.at = fingerprintOf(seen)
+	if !seen.ChangeTime.Before(l.known.changed) {
+		l.known = fingerprintOf(seen)
 	}
 }
 
-// changes counts requests that change the file.
-func (l *locks) changes(by int, err error) {
+// countChange counts pending requests that change the file: by is 1 at the start and −1 at the end, with the result.
+func (l *locks) countChange(by int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changing += by
-	l.isUnsure = l.isUnsure || smb.IsLoss(err)
+	l.lostAnswer = l.lostAnswer || smb.IsLoss(err)
 }
 
-// writing records the bytes that are sent next; nil: a change that cannot be distinguished from another client's.
-func (l *locks) writing(data []byte, at int64) {
+// rememberBytes keeps the bytes that are sent next; nil: the change could not be distinguished from another client's.
+func (l *locks) rememberBytes(data []byte, at int64) {
 	if l.lockHandle.Load() == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last = nil; data != nil {
-		l.last, l.lastAt = slices.Clone(data), at
+	if l.lastBytes = nil; data != nil {
+		l.lastBytes, l.lastOffset = slices.Clone(data), at
 	}
 }
 
-// wrote: the server has answered.
-func (l *locks) wrote(end int64) {
+// growKnown: the server has answered a write that ended at end.
+func (l *locks) growKnown(end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.at.size = max(l.at.size, end)
+	l.known.size = max(l.known.size, end)
 }
 
-// isOurs: the file has what was written last from here, and nothing behind it that is not known.
-func (l *locks) isOurs(file *smb2.Handle, size int64) (bool, error) {
+// hasOurBytes: the file has the last bytes that this mount has written, and the expected size.
+func (l *locks) hasOurBytes(file *smb2.Handle, size int64) (bool, error) {
 	l.mu.Lock()
-	last, off, known := l.last, l.lastAt, l.at.size
+	last, off, known := l.lastBytes, l.lastOffset, l.known.size
 	isOne := l.changing < 2
 	l.mu.Unlock()
 	if end := off + int64(len(last)); last == nil || !isOne || size != max(known, end) {

@@ -18,14 +18,14 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// A lock ends at the server with its connection. It is treated as kept if it was granted again and no other client has written: size and change
-// time are the same, or a request from here may have changed them, the file has the bytes of that request, and no other client has it open.
-// Otherwise the next request of the program that had it fails.
+// A server's lock ends with its connection. On the next connection it is locked again, and counts as never lost if no other client has written
+// since: size and change time are the same, or a pending write of this mount may have changed them, the file has the bytes of that write, and no
+// other client has the file open. Otherwise requests of the programs that had locks fail.
 
 const (
-	// How long a lock is asked for again after a loss while another client has it.
+	// How long relocking is retried while another client has the lock.
 	regainedWithin = time.Second
-	// The server may have the session before, and its locks, until it is asked to end it.
+	// The same while a previous session may have it, until the server has ended that.
 	endedWithin = 30 * time.Second
 	lostAtMost  = 16
 	lostFor     = time.Hour
@@ -33,10 +33,10 @@ const (
 
 // lockedFiles are the files with locks at the server.
 type lockedFiles struct {
-	mu    sync.Mutex
-	nodes map[*node]struct{}
-	lost  []client.LostLock
-	say   sync.Once
+	mu      sync.Mutex
+	nodes   map[*node]struct{}
+	lost    []client.LostLock
+	logOnce sync.Once
 }
 
 func (s *lockedFiles) add(n *node) bool {
@@ -78,18 +78,18 @@ func (s *Share) LostLocks() []client.LostLock {
 	return slices.Clone(s.lockedFiles.lost)
 }
 
-// leaveLocks closes the lock handles before a planned move, and records the fingerprints of their files.
-func (s *Share) leaveLocks(c *client.Conn) {
+// closeLockHandles closes the lock handles before a planned move, and keeps the fingerprints of their files.
+func (s *Share) closeLockHandles(c *client.Conn) {
 	var leaving sync.WaitGroup
 	for _, lockHandle := range s.lockedFiles.all() {
 		leaving.Go(safely.Of(func() {
 			lockHandle.mu.Lock()
 			defer lockHandle.mu.Unlock()
-			if lockHandle.file == nil || lockHandle.on != c {
+			if lockHandle.file == nil || lockHandle.conn != c {
 				return
 			}
 			if seen, err := lockHandle.file.Close(); err == nil && seen != nil {
-				lockHandle.node.locks.saw(seen)
+				lockHandle.node.locks.setKnown(seen)
 			}
 			lockHandle.file = nil
 		}))
@@ -97,19 +97,19 @@ func (s *Share) leaveLocks(c *client.Conn) {
 	leaving.Wait()
 }
 
-// arrived: there is a connection again.
-func (s *Share) arrived() {
+// onConnected: there is a new connection for files.
+func (s *Share) onConnected() {
 	_, _ = client.Do(context.Background(), s.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
-		s.kernelAhead.suit(t.IsFast())
+		s.kernelReadAhead.setFor(t.IsFast())
 		return struct{}{}, nil
 	}, nil)
-	s.regainLocks()
+	s.reopenLockHandles()
 }
 
-// regainLocks opens the lock handles on a new connection, which locks again (regain).
-func (s *Share) regainLocks() {
+// reopenLockHandles opens the lock handles on the new connection, which locks again (relockSame).
+func (s *Share) reopenLockHandles() {
 	for _, lockHandle := range s.lockedFiles.all() {
-		s.behind.Go(safely.Of(func() {
+		s.background.Go(safely.Of(func() {
 			_, _ = client.Do(lockHandle.life, s.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 				_, err := lockHandle.openedOn(t.Conn)
 				return struct{}{}, err
@@ -118,22 +118,22 @@ func (s *Share) regainLocks() {
 	}
 }
 
-// mayHaveChanged: the change time may differ because of this client: a server sets it when it closes the handles of a session that has ended.
-func (h *handle) mayHaveChanged() bool {
+// mayHaveChangedTime: the change time may differ because of this mount: a server sets it when it closes written handles of an ended session.
+func (h *handle) mayHaveChangedTime() bool {
 	l := &h.node.locks
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.there) > 0 && (l.isUnsure || l.changing > 0 || h.isDirty.Load())
+	return len(l.atServer) > 0 && (l.lostAnswer || l.changing > 0 || h.isDirty.Load())
 }
 
-// isAlone: no other client has the file open.
-func (h *handle) isAlone(c *client.Conn) (bool, error) {
-	paths, err := h.node.everywhere()
+// isOnlyClient: no other client has the file open.
+func (h *handle) isOnlyClient(c *client.Conn) (bool, error) {
+	paths, err := h.node.serverPaths()
 	for i, path := range paths {
-		if i > 0 && !isElsewhere(err) {
+		if i > 0 && !isStaleName(err) {
 			break
 		}
-		err = h.asked(func() error { return c.Share.IsUnused(path) }, sharingViolation)
+		err = h.retryRefused(func() error { return c.Share.IsUnused(path) }, sharingViolation)
 	}
 	if smb.IsLoss(err) {
 		return false, err
@@ -141,11 +141,11 @@ func (h *handle) isAlone(c *client.Conn) (bool, error) {
 	return err == nil, nil
 }
 
-// asked asks again for a while: another client, or a previous session of this one, may have the file just now.
-func (h *handle) asked(ask func() error, refusal uint32) error {
+// retryRefused runs op again for a while: another client, or a previous session of this one, may have the file or lock.
+func (h *handle) retryRefused(op func() error, refusal uint32) error {
 	began, of := time.Now(), h.node.share.client
 	for {
-		err := ask()
+		err := op()
 		if waited := time.Since(began); smb.StatusOf(err) != refusal || waited > regainedWithin && !(of.HasPrevious() && waited < endedWithin) {
 			return err
 		}
@@ -153,11 +153,11 @@ func (h *handle) asked(ask func() error, refusal uint32) error {
 	}
 }
 
-// regain locks on another connection what was locked on the one before.
-func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
+// relockSame locks on a new connection what was locked on the one before.
+func (h *handle) relockSame(opened smb2.Opened, isAlone bool) error {
 	l := &h.node.locks
 	l.mu.Lock()
-	there, at := slices.Clone(l.there), l.at
+	there, at := slices.Clone(l.atServer), l.known
 	l.mu.Unlock()
 	if len(there) == 0 {
 		return nil
@@ -165,7 +165,7 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 	err := opened.Lock(there...)
 	if isRefused(err) {
 		isAlone = false
-		err = h.asked(func() error { return opened.Lock(there...) }, lockNotGranted)
+		err = h.retryRefused(func() error { return opened.Lock(there...) }, lockNotGranted)
 	}
 	var seen *smb2.FileStat
 	if err == nil {
@@ -176,7 +176,7 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 		return err
 	case err == nil && fingerprintOf(seen) != at:
 		var isOurs bool
-		if isOurs, err = l.isOurs(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
+		if isOurs, err = l.hasOurBytes(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
 			return err
 		}
 		if !isAlone || !isOurs {
@@ -186,23 +186,23 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 		return errLocksLost
 	}
 	l.mu.Lock()
-	l.at, l.isUnsure = fingerprintOf(seen), false
+	l.known, l.lostAnswer = fingerprintOf(seen), false
 	l.mu.Unlock()
 	h.isDirty.Store(false)
 	return nil
 }
 
-// lostLocks makes the requests of all programs that had a lock fail. The caller does not hold the mutex of the lock handle.
-func (n *node) lostLocks() {
+// failLockers lets requests of all programs fail that had a lock. The caller does not hold the mutex of the lock handle.
+func (n *node) failLockers() {
 	if lockHandle := n.locks.lockHandle.Load(); lockHandle != nil {
 		lockHandle.mu.Lock()
-		lockHandle.gone = syscall.EIO
+		lockHandle.lost = syscall.EIO
 		lockHandle.mu.Unlock()
 	}
-	n.noteLost()
+	n.reportLostLocks()
 }
 
-func (n *node) noteLost() {
+func (n *node) reportLostLocks() {
 	path := n.shownPath()
 	n.locks.mu.Lock()
 	table := n.locks.table
@@ -224,23 +224,23 @@ func (n *node) noteLost() {
 	safely.Go(func() { n.dropPages(0) })
 }
 
-// isLockless: the server has no locks, which is logged once. Programs of this machine still exclude each other.
-func (s *Share) isLockless(err error) bool {
+// logLockless logs once if the server has no locks, and returns whether. Programs of this machine still exclude each other.
+func (s *Share) logLockless(err error) bool {
 	if errnoOf(err) != syscall.ENOTSUP {
 		return false
 	}
-	s.lockedFiles.say.Do(func() {
+	s.lockedFiles.logOnce.Do(func() {
 		log.Print("the server has no locks: programs here exclude each other, and not those of other machines")
 	})
 	return true
 }
 
-// isRefused: another one has the lock.
+// isRefused: another client or program has the lock.
 func isRefused(err error) bool {
 	return smb.StatusOf(err) == lockNotGranted || smb.StatusOf(err) == lockConflict || errnoOf(err) == syscall.EAGAIN
 }
 
-// releasedBy is the table once a handle is closed for good: what a process has locked by it, it has lost already; a flock ends now.
+// releasedBy is the table after the release of a handle, which ends its flock. Its fcntl locks ended with the close.
 func (t lockTable) releasedBy(h *handle) lockTable {
 	return slices.DeleteFunc(slices.Clone(t), func(each lock) bool { return each.by == h && !each.isAwaited })
 }

@@ -46,9 +46,9 @@ func (n *node) setLock(ctx context.Context, f fs.FileHandle, owner uint64, lk *f
 		return errnoOf(n.unlock(func(t lockTable) lockTable { return t.without(want.owner, want.start, want.end) }))
 	}
 	if flags&fuse.FUSE_LK_FLOCK != 0 && isPatient {
-		// As on a disk, it gives up the one that it has before it waits for another one.
+		// As on a local disk, an flock is unlocked before it waits to be converted.
 		if _, err := n.tryLock(ctx, want); err == nil {
-			return n.locked(ctx)
+			return n.afterLock(ctx)
 		}
 		_ = n.unlock(func(t lockTable) lockTable { return t.without(want.owner, want.start, want.end) })
 	}
@@ -56,7 +56,7 @@ func (n *node) setLock(ctx context.Context, f fs.FileHandle, owner uint64, lk *f
 		changed, err := n.tryLock(ctx, want)
 		switch {
 		case err == nil:
-			return n.locked(ctx)
+			return n.afterLock(ctx)
 		case errors.Is(err, errReleasing) && !isPatient:
 			select {
 			case <-changed:
@@ -74,14 +74,14 @@ func (n *node) setLock(ctx context.Context, f fs.FileHandle, owner uint64, lk *f
 			if isGranted, err := n.awaitLock(ctx, want); err != nil {
 				return errnoOf(err)
 			} else if isGranted {
-				return n.locked(ctx)
+				return n.afterLock(ctx)
 			}
 		}
 	}
 }
 
-// tryLock locks at once. EAGAIN: another program has it, one of this machine if there is something to wait for; errReleasing: perhaps one
-// that has just closed the file.
+// tryLock locks without waiting. It fails with EAGAIN if another client, or (changed is not nil) a program of this machine has the lock, and with
+// errReleasing if that program may have closed the file.
 func (n *node) tryLock(ctx context.Context, want lock) (changed <-chan struct{}, err error) {
 	l := &n.locks
 	turn, err := l.order.enter(ctx, true)
@@ -98,7 +98,7 @@ func (n *node) tryLock(ctx context.Context, want lock) (changed <-chan struct{},
 	changed = l.changed
 	l.mu.Unlock()
 	switch {
-	case isTaken && time.Now().UnixNano()-taken.by.flushed.Load() < int64(releasedWithin):
+	case isTaken && time.Now().UnixNano()-taken.by.lastFlush.Load() < int64(releasedWithin):
 		return changed, errReleasing
 	case isTaken:
 		return changed, syscall.EAGAIN
@@ -108,11 +108,11 @@ func (n *node) tryLock(ctx context.Context, want lock) (changed <-chan struct{},
 	if err = n.openLockHandle(ctx, turn, want.by); err == nil {
 		err = n.relock(ctx, turn, next)
 	}
-	n.dropUnused()
+	n.closeUnusedLockHandle()
 	return nil, err
 }
 
-// Getlk finds a lock that excludes this one. The owner of another machine's lock is unknown.
+// Getlk finds a lock that excludes this one. Of another client's lock neither owner nor range are known.
 func (n *node) Getlk(ctx context.Context, f fs.FileHandle, owner uint64, lk *fuse.FileLock, flags uint32, out *fuse.FileLock) syscall.Errno {
 	want, err := lockOf(f, owner, lk, flags)
 	if err != nil {
@@ -135,7 +135,7 @@ func (n *node) Getlk(ctx context.Context, f fs.FileHandle, owner uint64, lk *fus
 	return 0
 }
 
-// probe is a lock for an instant.
+// probe locks for an instant, and returns the lock that prevents it.
 func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 	l := &n.locks
 	turn, err := l.order.enter(ctx, true)
@@ -145,7 +145,7 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 	defer turn.leave()
 	l.mu.Lock()
 	taken, isTaken := l.table.conflict(want)
-	_, unlock, ranges := l.table.with(want).plan(l.there)
+	_, unlock, ranges := l.table.with(want).plan(l.atServer)
 	l.mu.Unlock()
 	if isTaken {
 		return taken, syscall.EAGAIN
@@ -153,7 +153,7 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 	if n.isSharedMemory() || len(unlock) > 0 || len(ranges) == 0 {
 		return lock{}, nil
 	}
-	defer n.dropUnused()
+	defer n.closeUnusedLockHandle()
 	if err := n.openLockHandle(ctx, turn, want.by); err != nil {
 		return lock{}, err
 	}
@@ -167,7 +167,7 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 		if err == nil {
 			err = file.Unlock(ranges...)
 		}
-		if n.share.isLockless(err) {
+		if n.share.logLockless(err) {
 			err = nil
 		}
 		return struct{}{}, err
@@ -175,11 +175,11 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 	return lock{}, err
 }
 
-// SQLite has files next to a database that exist only while it is changed; it locks only the database.
+// SQLite creates these files next to a database while it changes that, and only locks the database.
 var databaseFiles = []string{"-journal", "-wal"}
 
-// locked drops what was read before the lock: another client may have written since, under its own lock, whatever lease there was.
-func (n *node) locked(ctx context.Context) syscall.Errno {
+// afterLock drops what was read before the lock: another client may have written under its lock, whatever lease there was.
+func (n *node) afterLock(ctx context.Context) syscall.Errno {
 	if n.isSharedMemory() {
 		return 0
 	}

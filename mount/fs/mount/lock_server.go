@@ -14,7 +14,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// openLockHandle opens the lock handle unless there is one. The caller has the turn.
+// openLockHandle opens the lock handle unless it is open. The caller has the turn.
 func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err error) {
 	l := &n.locks
 	if l.lockHandle.Load() != nil || n.isSharedMemory() {
@@ -23,17 +23,17 @@ func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err e
 	if !n.share.lockedFiles.add(n) {
 		return syscall.ENOLCK
 	}
-	n.released(ctx)
+	n.awaitCloses(ctx)
 	for _, each := range n.handles() {
-		if each.isDirty.Load() || each.timed.Load() != 0 {
+		if each.isDirty.Load() || each.timeSetAt.Load() != 0 {
 			_ = each.close(ctx, false)
 		}
 	}
-	// A handle that may also write locks as much, and then all programs here can write with it.
+	// A handle that may also write locks the same, and can write for all programs.
 	for _, access := range []smb2.Access{smb2.AccessRead | smb2.AccessWrite, h.access} {
 		lockHandle := &handle{node: n, access: access, closed: make(chan struct{}), isLockHandle: true}
 		lockHandle.life, lockHandle.end = context.WithCancel(context.Background())
-		_, err = client.Do(ctx, n.share.client, looking, func(t client.Attempt) (struct{}, error) {
+		_, err = client.Do(ctx, n.share.client, reading, func(t client.Attempt) (struct{}, error) {
 			defer turn.begin()()
 			_, err := lockHandle.openedOn(t.Conn)
 			return struct{}{}, err
@@ -43,7 +43,7 @@ func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err e
 			return nil
 		}
 		lockHandle.end()
-		n.share.behind.Go(safely.Of(func() { _ = lockHandle.close(context.Background(), true) }))
+		n.share.background.Go(safely.Of(func() { _ = lockHandle.close(context.Background(), true) }))
 		if !isDenied(err) {
 			break
 		}
@@ -52,13 +52,13 @@ func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err e
 	return err
 }
 
-// relock makes the server's locks those of the table. The caller has the turn.
+// relock locks and unlocks at the server what the next table needs, and then uses that table. The caller has the turn.
 func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 	l := &n.locks
 	take := func(there []smb2.Range) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.table, l.there = next, there
+		l.table, l.atServer = next, there
 		l.announce()
 	}
 	if n.isSharedMemory() {
@@ -73,16 +73,16 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 			return struct{}{}, err
 		}
 		l.mu.Lock()
-		stay, unlock, lock := next.plan(l.there)
+		stay, unlock, lock := next.plan(l.atServer)
 		l.mu.Unlock()
-		if err = n.change(file, unlock, lock); n.share.isLockless(err) {
+		if err = n.changeLocks(file, unlock, lock); n.share.logLockless(err) {
 			lock, err = nil, nil
 		}
 		if err == nil && len(lock) > 0 {
 			var at found
-			if at, err = lookBy(t, file); err == nil {
-				n.saw(at)
-				l.saw(at.seen)
+			if at, err = statBy(t, file); err == nil {
+				n.refresh(at)
+				l.setKnown(at.stat)
 			}
 		}
 		if err == nil {
@@ -96,8 +96,8 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 	return err
 }
 
-// change unlocks and locks at the server: both, or nothing.
-func (n *node) change(file *smb2.Handle, unlock, lock []smb2.Range) error {
+// changeLocks unlocks and locks at the server: both, or nothing.
+func (n *node) changeLocks(file *smb2.Handle, unlock, lock []smb2.Range) error {
 	isLocking := func(each smb2.Range) bool { return each.IsExclusive }
 	if len(unlock) == 0 || !slices.ContainsFunc(lock, isLocking) && !slices.ContainsFunc(unlock, func(each smb2.Range) bool { return !each.IsExclusive }) {
 		// A range that becomes a shared lock is never free in between.
@@ -111,7 +111,7 @@ func (n *node) change(file *smb2.Handle, unlock, lock []smb2.Range) error {
 		return err
 	}
 	if e := file.Lock(unlock...); isRefused(e) {
-		n.lostLocks()
+		n.failLockers()
 		return syscall.EIO
 	} else if e != nil {
 		return e
@@ -119,7 +119,7 @@ func (n *node) change(file *smb2.Handle, unlock, lock []smb2.Range) error {
 	return err
 }
 
-// unlock makes the table what next says. Without a route nothing is waited for: the server's locks have ended with their connection, or do.
+// unlock replaces the table by next of it, and unlocks at the server. Without a route it does not wait: the server's locks end with their connection.
 func (n *node) unlock(next func(lockTable) lockTable) error {
 	l := &n.locks
 	l.mu.Lock()
@@ -135,7 +135,7 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	defer turn.leave()
 	l.mu.Lock()
 	table := next(l.table)
-	stay, unlock, lock := table.plan(l.there)
+	stay, unlock, lock := table.plan(l.atServer)
 	l.table = table
 	l.announce()
 	l.mu.Unlock()
@@ -144,27 +144,27 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 		return nil
 	}
 	lockHandle.mu.Lock()
-	gone := lockHandle.gone
+	gone := lockHandle.lost
 	lockHandle.mu.Unlock()
 	if len(unlock) > 0 {
-		// Also before it is closed: Samba may not tell others that wait of what a close unlocks.
+		// Not only by a close: Samba may not notify waiting clients of that.
 		_, err = client.Do(context.Background(), n.share.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 			defer turn.begin()()
 			file, err := lockHandle.openedOn(t.Conn)
 			if err == nil {
-				err = n.change(file, unlock, lock)
+				err = n.changeLocks(file, unlock, lock)
 			}
 			return struct{}{}, err
 		}, nil)
 		if isRefused(err) {
-			n.lostLocks()
+			n.failLockers()
 			err = syscall.EIO
 		}
 		l.mu.Lock()
-		l.there = append(stay, lock...)
+		l.atServer = append(stay, lock...)
 		l.mu.Unlock()
 	}
-	n.dropUnused()
+	n.closeUnusedLockHandle()
 	if gone != 0 {
 		return gone
 	}
@@ -174,13 +174,13 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	return err
 }
 
-// dropUnused closes the lock handle if no program has locked the file or waits for it. The caller has the turn.
-func (n *node) dropUnused() {
+// closeUnusedLockHandle closes the lock handle if no program has or awaits a lock. The caller has the turn.
+func (n *node) closeUnusedLockHandle() {
 	l := &n.locks
 	l.mu.Lock()
 	isUsed := len(l.table) > 0
 	if !isUsed {
-		l.there, l.at, l.isUnsure, l.last = nil, fingerprint{}, false, nil
+		l.atServer, l.known, l.lostAnswer, l.lastBytes = nil, fingerprint{}, false, nil
 	}
 	l.mu.Unlock()
 	lockHandle := l.lockHandle.Load()

@@ -6,15 +6,15 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
-// lock is what a program here has locked of a file, from start to end, both included.
+// lock is a range of a file that a program has locked, from start to end, both included.
 type lock struct {
-	// A process (fcntl), or what it has opened (flock).
+	// The kernel's id of a process (fcntl) or open file (flock).
 	owner       uint64
 	start, end  uint64
 	isExclusive bool
 	by          *handle
 	pid         uint32
-	// A program waits for it, so that no other one here gets it first.
+	// The program still waits for it; no other program of this machine gets it first.
 	isAwaited bool
 }
 
@@ -26,10 +26,10 @@ func (l lock) awaited() lock {
 
 func (l lock) overlaps(other lock) bool { return l.start <= other.end && other.start <= l.end }
 
-// lockTable is what programs here have locked of a file.
+// lockTable has all locks of a file by programs of this machine.
 type lockTable []lock
 
-// conflict is what another program holds or waits for that excludes the lock.
+// conflict is a lock of another program, or one that it waits for, that excludes want.
 func (t lockTable) conflict(want lock) (lock, bool) {
 	for _, each := range t {
 		if each.owner != want.owner && each.overlaps(want) && (each.isExclusive || want.isExclusive) {
@@ -59,7 +59,7 @@ func (t lockTable) without(owner, start, end uint64) lockTable {
 	return next
 }
 
-// with is the table once a lock is granted: it replaces what its owner had there, and becomes one with what adjoins it.
+// with is the table once want is granted: it replaces locks of its owner in that range, and merges with adjoining ones.
 func (t lockTable) with(want lock) lockTable {
 	next := lockTable{}
 	for _, each := range t.without(want.owner, want.start, want.end) {
@@ -96,8 +96,8 @@ func modeOf(isAlone bool) int {
 	return isShared
 }
 
-// plan is how the server's locks become those of the table. It unlocks only what was locked exactly so: a range of which not all is wanted
-// as it is, is unlocked, and what is left of it locked.
+// plan returns which of the server's ranges stay, which to unlock and which to lock, so that they match the table. A server only unlocks ranges that
+// were locked exactly so: a range that partly changes is unlocked whole, and its remains are locked.
 func (t lockTable) plan(there []smb2.Range) (stay, unlock, lock []smb2.Range) {
 	var cuts []uint64
 	for _, each := range t {

@@ -10,18 +10,18 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// inUse returns the handle that does the requests of h now: the lock handle while the file is locked, otherwise h. It stays open until leave is called.
-func (h *handle) inUse() (by *handle, leave func()) { return h.inUseTo(h.access) }
+// borrow returns the handle for requests of h: the lock handle while the file is locked, otherwise h. It stays open until leave is called.
+func (h *handle) borrow() (by *handle, leave func()) { return h.borrowFor(h.access) }
 
-// inUseTo is inUse for requests that need that access.
-func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
+// borrowFor is borrow for requests that need that access.
+func (h *handle) borrowFor(access smb2.Access) (by *handle, leave func()) {
 	for {
 		by := h
 		if lockHandle := h.node.locks.lockHandle.Load(); lockHandle != nil && lockHandle.access&access == access {
 			by = lockHandle
 		}
 		by.users.Add(1)
-		by.used.Store(time.Now().UnixNano())
+		by.lastUsed.Store(time.Now().UnixNano())
 		if by == h || h.node.locks.lockHandle.Load() == by {
 			return by, func() { by.users.Add(-1) }
 		}
@@ -29,14 +29,14 @@ func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 	}
 }
 
-// onWriter is onFile for requests that change the file. While the file is locked each change has its own handle, which is closed after it, and the
-// lock handle writes only where the server's locks refuse that: the server sets the time of the last write when the handle that wrote is closed,
-// so a lock handle that has written, and is closed by a lost connection, would look like a write of another client.
+// onWriter is onFile for requests that change the file. While the file is locked, each change opens and closes a separate handle; the lock handle
+// writes only where the server's locks refuse that. The reason: the server sets the time of the last write when the handle that wrote is
+// closed, so a lost connection that closes a written lock handle would look like a write by another client.
 func onWriter[T any](ctx context.Context, h *handle, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
 	use := client.Needs{Session: client.Files, Changes: true}
 	return whenUnlocked(func() (T, error) {
 		return client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (T, error) {
-			by, leave := h.inUse()
+			by, leave := h.borrow()
 			defer leave()
 			file, err := by.openedOn(t.Conn)
 			if err != nil {
@@ -50,19 +50,19 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t client.Attempt, f
 				return got, err
 			}
 			l := &h.node.locks
-			l.changes(1, nil)
+			l.countChange(1, nil)
 			got, err := onSeparateHandle(ctx, h, t, op)
-			if smb.StatusOf(err) == lockConflict || isElsewhere(err) {
+			if smb.StatusOf(err) == lockConflict || isStaleName(err) {
 				by.isDirty.Store(true)
 				got, err = op(t, file)
 			}
-			l.changes(-1, err)
+			l.countChange(-1, err)
 			return got, err
 		}, nil)
 	})
 }
 
-// onSeparateHandle plays op on a handle that is opened for it only.
+// onSeparateHandle runs op on a handle that is opened for it only.
 func onSeparateHandle[T any](ctx context.Context, h *handle, t client.Attempt, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
 	opened, err := h.node.reopen(h.life, t.Conn, h.access)
 	if err != nil {
@@ -71,8 +71,8 @@ func onSeparateHandle[T any](ctx context.Context, h *handle, t client.Attempt, o
 	got, err := op(t, opened.Handle)
 	closed, e := opened.Close()
 	if e == nil && closed != nil && err == nil {
-		h.node.locks.saw(closed)
-		if was := h.node.timed(closed); was.isFrozen(closed) {
+		h.node.locks.setKnown(closed)
+		if was := h.node.learnTimes(closed); was.isFrozen(closed) {
 			_ = h.node.setTimes(ctx, time.Time{}, was.wrote)
 		}
 	}
@@ -82,7 +82,7 @@ func onSeparateHandle[T any](ctx context.Context, h *handle, t client.Attempt, o
 	return got, err
 }
 
-// whenUnlocked plays op again for a second while another client has locked what it needs.
+// whenUnlocked runs op, again for a second while another client has locked what it needs.
 func whenUnlocked[T any](op func() (T, error)) (T, error) {
 	for until := time.Now().Add(refusedFor); ; time.Sleep(refusedEvery) {
 		got, err := op()

@@ -13,14 +13,14 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// waitingLock is a lock that the server was asked for and has not granted yet.
+// waitingLock is a lock that was requested from the server and not granted yet.
 type waitingLock struct {
 	smb2.WaitingLock
 	at smb2.Range
 	on *client.Conn
 }
 
-// awaitLock waits for the server's lock. Until then other programs here get none that excludes it. false: it is to be tried again.
+// awaitLock waits for the server's lock, for 10 s at most. Other programs of this machine get no conflicting one in this time. false: try again.
 func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err error) {
 	waits, isSent, err := n.requestLock(ctx, want)
 	if !isSent {
@@ -49,7 +49,7 @@ func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err er
 	return false, err
 }
 
-// requestLock enters the lock in the table and asks the server for it, unless the server's lock needs others to be given up first.
+// requestLock adds the awaited lock to the table and requests it from the server, unless that needs others to be unlocked first.
 func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, isSent bool, err error) {
 	l := &n.locks
 	turn, err := l.order.enter(ctx, true)
@@ -59,7 +59,7 @@ func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, i
 	defer turn.leave()
 	l.mu.Lock()
 	_, isTaken := l.table.conflict(want)
-	_, unlock, ranges := l.table.with(want).plan(l.there)
+	_, unlock, ranges := l.table.with(want).plan(l.atServer)
 	l.mu.Unlock()
 	if isTaken || len(unlock) > 0 || len(ranges) != 1 {
 		return waits, false, nil
@@ -82,7 +82,7 @@ func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, i
 	return waits, true, err
 }
 
-// answer is the server's, or that of a CANCEL once the program is interrupted or the server has taken too long.
+// answer waits for the server's answer. After 10 s, or when the program is interrupted, it sends a CANCEL.
 func (w waitingLock) answer(ctx context.Context) error {
 	answered := safely.Ask(func() (struct{}, error) { return struct{}{}, w.Answer() })
 	select {
@@ -92,26 +92,26 @@ func (w waitingLock) answer(ctx context.Context) error {
 		w.Cancel()
 	case <-ctx.Done():
 		w.Cancel()
-		// A server that knows no CANCEL must not keep a program from being killed.
+		// A server that ignores CANCEL must not keep a program from being killed.
 		defer time.AfterFunc(cancelledWithin, w.on.Reset).Stop()
 	}
 	return (<-answered).Err
 }
 
-// takeAwaited makes the lock one like others, or takes it out of the table.
+// takeAwaited turns the awaited lock into a granted one, or removes it from the table.
 func (n *node) takeAwaited(ctx context.Context, want lock, waits waitingLock, isAnswered bool) (isInterrupted, isGranted bool) {
 	l := &n.locks
 	turn, _ := l.order.enter(context.Background(), true)
 	defer turn.leave()
 	lockHandle := l.lockHandle.Load()
 	lockHandle.mu.Lock()
-	isGranted = isAnswered && lockHandle.on == waits.on && lockHandle.gone == 0
+	isGranted = isAnswered && lockHandle.conn == waits.on && lockHandle.lost == 0
 	lockHandle.mu.Unlock()
 	l.mu.Lock()
 	i := slices.Index(l.table, want.awaited())
 	l.table = slices.Delete(slices.Clone(l.table), i, i+1)
 	if isGranted {
-		l.there = append(l.there, waits.at)
+		l.atServer = append(l.atServer, waits.at)
 	}
 	next := l.table
 	l.announce()
@@ -123,6 +123,6 @@ func (n *node) takeAwaited(ctx context.Context, want lock, waits waitingLock, is
 		}
 		isGranted = n.relock(context.Background(), turn, next) == nil && !isInterrupted
 	}
-	n.dropUnused()
+	n.closeUnusedLockHandle()
 	return isInterrupted, isGranted
 }

@@ -10,18 +10,17 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 )
 
-// No server has longer names; most have none of more than 255 bytes, and say so.
+// Servers allow 255 UTF-16 units; most also allow no more than 255 bytes.
 const nameAtMost = 255
 
-// Removed files that are still open are put into folders of that name, or stay in their folder under names that begin as the second one.
-// Programs see neither.
+// A file that is removed while it is open is moved into a folder of the first name, or renamed with the second as prefix. Listings show neither.
 const (
 	removedFolder = ".mountaineer-removed"
 	removedPrefix = "mountaineer-removed-"
 	markLength    = 26
 )
 
-// isHidden: programs do not see it.
+// isHidden: listings and lookups leave the name out.
 func isHidden(name string) bool {
 	if strings.EqualFold(name, removedFolder) {
 		return true
@@ -29,7 +28,7 @@ func isHidden(name string) bool {
 	return len(name) == len(removedPrefix)+markLength && strings.EqualFold(name[:len(removedPrefix)], removedPrefix)
 }
 
-// join: a path on the server.
+// join returns the path on the server of a name in a folder.
 func (c characters) join(folder, name string) (string, error) {
 	name, err := c.toServer(name)
 	if folder != "" {
@@ -38,22 +37,22 @@ func (c characters) join(folder, name string) (string, error) {
 	return name, err
 }
 
-// at is where a name in this folder is on the server.
-func (n *node) at(name string) (string, error) {
+// pathOfName is the path on the server of a name in this folder.
+func (n *node) pathOfName(name string) (string, error) {
 	if len(name) > nameAtMost && unitsOf(name) > nameAtMost {
 		return "", syscall.ENAMETOOLONG
 	}
 	if isHidden(name) {
 		return "", syscall.ENOENT
 	}
-	folder, err := n.where()
+	folder, err := n.serverPath()
 	if err != nil {
 		return "", err
 	}
 	return n.share.characters.join(folder, name)
 }
 
-// unitsOf is the length of a name as servers count it.
+// unitsOf is the length of a name in UTF-16 units.
 func unitsOf(name string) (units int) {
 	for _, r := range name {
 		if r == utf8.RuneError {
@@ -65,18 +64,18 @@ func unitsOf(name string) (units int) {
 	return units
 }
 
-// where this file or folder is on the server: where the kernel knows it, which follows renames, or where it was put when it was removed.
-func (n *node) where() (string, error) {
-	paths, err := n.everywhere()
+// serverPath is the path on the server by which the node is reached first.
+func (n *node) serverPath() (string, error) {
+	paths, err := n.serverPaths()
 	if err != nil {
 		return "", err
 	}
 	return paths[0], nil
 }
 
-// shownPath is for people: its path in the mount.
+// shownPath is its path in the mount, for messages.
 func (n *node) shownPath() string {
-	path, _ := n.where()
+	path, _ := n.serverPath()
 	names := strings.Split(path, "/")
 	for i, each := range names {
 		names[i] = n.share.characters.fromServer(each)
@@ -84,15 +83,15 @@ func (n *node) shownPath() string {
 	return strings.Join(names, "/")
 }
 
-// everywhere is where it is by each of its names: of a file that is open first by the one that it was opened by.
-func (n *node) everywhere() (paths []string, err error) {
+// serverPaths are the paths of all its names, then of its hidden ones. That by which an open file was opened comes first.
+func (n *node) serverPaths() (paths []string, err error) {
 	if n.IsRoot() {
 		return []string{""}, nil
 	}
 	places := n.Places()
 	n.mu.Lock()
 	paths = slices.Clone(n.hidden)
-	if i := slices.Index(places, n.opened); i > 0 {
+	if i := slices.Index(places, n.openedAs); i > 0 {
 		places[0], places[i] = places[i], places[0]
 	}
 	n.mu.Unlock()
@@ -116,7 +115,7 @@ func (c characters) pathOf(place fs.Place) (path string, err error) {
 		first = at
 		name, parent := at.Parent()
 		if parent == nil {
-			// A folder above it was removed.
+			// A parent folder was removed.
 			return "", syscall.ESTALE
 		}
 		names = append(names, name)

@@ -16,19 +16,19 @@ import (
 
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if isRepeated(ctx) {
-		return repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, n.takeOf(openCall)
+		return repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, n.consumeForFile(openCall)
 	}
 	h := newHandle(n, flags)
 	isTruncating := flags&syscall.O_TRUNC != 0
-	_, err := onFile(ctx, h, looking, func(client.Attempt, *smb2.Handle) (struct{}, error) { return struct{}{}, nil })
+	_, err := onFile(ctx, h, reading, func(client.Attempt, *smb2.Handle) (struct{}, error) { return struct{}{}, nil })
 	if err == nil && isTruncating {
-		// Also by a handle that is only for reading: Linux asks for the right to write, and then does it.
+		// Also of a file that is opened for reading: Linux allows that to those who may write.
 		err = n.resize(ctx, n.writer(h), 0)
 	}
 	if err != nil {
 		h.Release(ctx)
-		if isElsewhere(err) {
-			// The kernel asks for the name again, and makes a file if it may. The entry of the listing is gone.
+		if isStaleName(err) {
+			// The kernel then looks the name up again, and creates the file if it is to. The listing's entry is outdated.
 			if parent, name := n.folder(); parent != nil {
 				parent.names.forget(name)
 			}
@@ -39,7 +39,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	return h, n.keepCache(h), 0
 }
 
-// keepCache: a lease has covered the file since the kernel read its pages.
+// keepCache: the kernel may keep its pages, as a lease has covered the file since it read them.
 func (n *node) keepCache(h *handle) uint32 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -51,79 +51,92 @@ func (n *node) keepCache(h *handle) uint32 {
 	return 0
 }
 
-// Create lets the server decide who makes a file. One that only this program may make is marked, so that it is known again if the answer is
-// lost.
+// Create makes or opens a file in one request, so that the server decides which client makes it.
 func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
 	if isRepeated(ctx) {
 		child, errno := n.newRepeated(ctx, newFile, name, out)
 		return child, repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, errno
 	}
-	path, err := n.at(name)
+	path, err := n.pathOfName(name)
 	if err != nil {
 		return nil, nil, 0, errnoOf(err)
 	}
-	var key smb2.LeaseKey
-	_, _ = rand.Read(key[:])
-	isExclusive := flags&syscall.O_EXCL != 0
-	mark := newMark()
-	type made struct {
-		smb2.Opened
-		at found
-		on *client.Conn
-	}
-	got, err := change(ctx, n.share, client.Files, func(t client.Attempt) (made, error) {
-		var opened smb2.Opened
-		var err error
-		if isExclusive {
-			opened, err = t.Share.MakeFile(path, accessOf(flags), key, mark.time(t.Conn))
-			if t.IsRetry && isTaken(err) {
-				opened, err = mark.open(t.Conn, path, accessOf(flags), key, err)
-			}
-		} else {
-			opened, err = t.Share.OpenAt(path, accessOf(flags), smb2.MayExist, key)
-		}
-		if err == nil && flags&syscall.O_TRUNC != 0 && !opened.IsNew && opened.Seen.EndOfFile > 0 {
-			if err = opened.Resize(0); err != nil {
-				_, _ = opened.Close()
-			}
-			opened.Seen.EndOfFile = 0
-		}
-		if err != nil {
-			return made{}, err
-		}
-		return made{opened, foundOn(t.Conn, opened.Seen), t.Conn}, nil
-	}, func(m made) { _, _ = m.Close() })
+	c := creation{path: path, flags: flags, mark: newMark()}
+	_, _ = rand.Read(c.key[:])
+	created, err := change(ctx, n.share, client.Files, c.create, func(late createdFile) { _, _ = late.Close() })
 	if err != nil {
 		return nil, nil, 0, n.share.characters.createErrno(err, name)
 	}
-	n.hasChanged(name)
-	child := n.child(ctx, name, got.at)
+	n.nameChanged(name)
+	child := n.child(ctx, name, created.at)
 	file := child.Operations().(*node)
 	h := newHandle(file, flags)
-	if flags&syscall.O_TRUNC != 0 && !got.IsNew {
-		file.answered(got.on, 0)
+	if flags&syscall.O_TRUNC != 0 && !created.IsNew {
+		file.writeAnswered(created.conn, 0)
 		h.isDirty.Store(true)
 	}
-	file.useLease(path, key)
+	file.useLease(path, c.key)
 	h.mu.Lock()
-	h.took(got.on, got.Opened)
+	h.setOpened(created.conn, created.Opened)
 	h.mu.Unlock()
-	file.wrote()
-	if got.IsNew {
-		file.learn(got.at)
+	file.contentChanged()
+	if created.IsNew {
+		file.learn(created.at)
 	}
 	file.fill(&out.Attr)
 	return child, h, 0, 0
 }
 
-// mark is a unique creation time, to 100 ns: it distinguishes a file that this program has made from one of another client.
+// creation is what Create asks of the server.
+type creation struct {
+	path  string
+	flags uint32
+	key   smb2.LeaseKey
+	mark  *mark
+}
+
+// createdFile is a file that was opened on that connection, and perhaps created.
+type createdFile struct {
+	smb2.Opened
+	at   found
+	conn *client.Conn
+}
+
+func (c creation) create(t client.Attempt) (createdFile, error) {
+	opened, err := c.open(t)
+	if err == nil && c.flags&syscall.O_TRUNC != 0 && !opened.IsNew && opened.Seen.EndOfFile > 0 {
+		if err = opened.Resize(0); err != nil {
+			_, _ = opened.Close()
+		}
+		opened.Seen.EndOfFile = 0
+	}
+	if err != nil {
+		return createdFile{}, err
+	}
+	return createdFile{opened, foundOn(t.Conn, opened.Seen), t.Conn}, nil
+}
+
+// open fails if the file exists and O_EXCL is set, unless an earlier attempt has created it.
+func (c creation) open(t client.Attempt) (smb2.Opened, error) {
+	access := accessOf(c.flags)
+	if c.flags&syscall.O_EXCL == 0 {
+		return t.Share.OpenAt(c.path, access, smb2.MayExist, c.key)
+	}
+	opened, err := t.Share.MakeFile(c.path, access, c.key, c.mark.time(t.Conn))
+	if t.IsRetry && isTaken(err) {
+		opened, err = c.mark.open(t.Conn, c.path, access, c.key, err)
+	}
+	return opened, err
+}
+
+// mark is a unique creation time, by which a retry recognizes a file that an earlier attempt has created. Its unit is 100 ns.
 type mark struct {
 	at time.Time
 }
 
 func newMark() *mark { return &mark{} }
 
-// time is by the server's clock, and the same for all tries.
+// time is by the server's clock, and the same for all attempts.
 func (m *mark) time(c *client.Conn) time.Time {
 	if m.at.IsZero() {
 		var random [4]byte
@@ -138,8 +151,8 @@ func (m *mark) isOn(seen *smb2.FileStat) bool {
 	return !m.at.IsZero() && seen.CreationTime.Equal(m.at)
 }
 
-// made is what a try before this one has made at path, if it has; else that is another's, and taken.
-func (m *mark) made(c *client.Conn, path string, taken error) (*smb2.FileStat, error) {
+// findMade returns the file at path if an earlier attempt has created it; otherwise taken.
+func (m *mark) findMade(c *client.Conn, path string, taken error) (*smb2.FileStat, error) {
 	seen, err := c.Share.Look(path)
 	if isAbsent(err) || err == nil && !m.isOn(seen) {
 		err = taken
@@ -147,9 +160,9 @@ func (m *mark) made(c *client.Conn, path string, taken error) (*smb2.FileStat, e
 	return seen, err
 }
 
-// open opens the file that a try before this one has made.
+// open opens the file that an earlier attempt has created.
 func (m *mark) open(c *client.Conn, path string, access smb2.Access, key smb2.LeaseKey, taken error) (smb2.Opened, error) {
-	if _, err := m.made(c, path, taken); err != nil {
+	if _, err := m.findMade(c, path, taken); err != nil {
 		return smb2.Opened{}, err
 	}
 	opened, err := c.Share.OpenAt(path, access, smb2.MustExist, key)
@@ -162,25 +175,25 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		return n.newRepeated(ctx, newFolder, name, out)
 	}
 	mark := newMark()
-	at, err := inFolder(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
+	at, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
 		if t.IsRetry && isTaken(err) {
-			seen, err = mark.made(t.Conn, path, err)
+			seen, err = mark.findMade(t.Conn, path, err)
 		}
 		if err != nil {
 			return found{}, err
 		}
 		return foundOn(t.Conn, seen), nil
 	})
-	return n.made(ctx, name, at, err, out)
+	return n.answerMade(ctx, name, at, err, out)
 }
 
-// made answers a request that has made a folder or a link.
-func (n *node) made(ctx context.Context, name string, at found, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+// answerMade answers a request that has created a folder or a symbolic link, or failed to.
+func (n *node) answerMade(ctx context.Context, name string, at found, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err != nil {
 		return nil, n.share.characters.createErrno(err, name)
 	}
-	n.hasChanged(name)
+	n.nameChanged(name)
 	child := n.child(ctx, name, at)
 	child.Operations().(*node).fill(&out.Attr)
 	return child, 0
@@ -189,11 +202,11 @@ func (n *node) made(ctx context.Context, name string, at found, err error, out *
 // Link gives a file another name, where the server has hard links.
 func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	file := target.(*node)
-	to, err := n.at(name)
+	to, err := n.pathOfName(name)
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	from, err := file.where()
+	from, err := file.serverPath()
 	if err == nil && (isVersion(from) || isVersion(to)) {
 		err = syscall.EROFS
 	}
@@ -205,7 +218,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		if err != nil && !(t.IsRetry && isTaken(err)) {
 			return found{}, err
 		}
-		at, e := lookAt(t, to)
+		at, e := statAt(t, to)
 		if e == nil && err != nil && !file.isSame(at) {
 			e = err
 		}
@@ -217,8 +230,8 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		}
 		return nil, syscall.EPERM
 	}
-	n.hasChanged(name)
-	file.saw(at)
+	n.nameChanged(name)
+	file.refresh(at)
 	file.fill(&out.Attr)
 	return file.EmbeddedInode(), 0
 }

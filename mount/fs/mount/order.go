@@ -8,13 +8,13 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// order lets changes of a file wait for each other: one that grows it or changes its length is exclusive, other writes are shared. A change
-// whose program was killed is waited for as well: it must not reach the server after a newer one.
+// order orders the changes of a file: one that changes its length is exclusive, other writes are shared. Changes also wait for attempts whose
+// program was killed (orphans), which must not reach the server after a newer change.
 type order struct {
 	mu          sync.Mutex
 	shared      int
 	isExclusive bool
-	// Changes in flight that no program waits for.
+	// Turns of killed programs with attempts in flight.
 	orphans int
 	waiting []*turn
 }
@@ -31,7 +31,7 @@ type turn struct {
 	isDone     bool
 }
 
-// enter waits for a turn, until the program that waits is killed.
+// enter waits for a turn, unless the program is killed.
 func (o *order) enter(ctx context.Context, isExclusive bool) (*turn, error) {
 	t := &turn{order: o, isExclusive: isExclusive, ready: make(chan struct{})}
 	o.mu.Lock()
@@ -45,7 +45,7 @@ func (o *order) enter(ctx context.Context, isExclusive bool) (*turn, error) {
 	return t, nil
 }
 
-// next starts the turns that may run now, in the order of their arrival. The caller holds mu.
+// next starts the turns that may run now, in order of arrival. The caller holds mu.
 func (o *order) next() {
 	for len(o.waiting) > 0 {
 		t := o.waiting[0]
@@ -62,7 +62,7 @@ func (o *order) next() {
 	}
 }
 
-// leave ends the turn for the request. Tries of it that still run (orphans) keep other changes waiting until they end.
+// leave ends the turn, once its attempts in flight have ended.
 func (t *turn) leave() {
 	o := t.order
 	o.mu.Lock()
@@ -97,7 +97,7 @@ func (t *turn) end() {
 	t.order.next()
 }
 
-// begin counts a try that runs, until the function that it returns is called.
+// begin counts an attempt, until the function that it returns is called.
 func (t *turn) begin() func() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

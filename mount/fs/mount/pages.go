@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// Some pages are unlocked so long after their answer at most.
+	// How long after the answer the kernel unlocks pages.
 	unlockedWithin = 2 * time.Millisecond
 	quietWithin    = 50 * time.Millisecond
 )
 
-// pages knows when the kernel has pages of a file locked: from when it asks to read or write them until it has the answer.
+// pages tracks when the kernel has pages of a file locked: from its read or write request until it has the answer.
 type pages struct {
 	pending atomic.Int64
 	ended   atomic.Int64 // Unix ns
-	// Until then they may be locked though none is pending, Unix ns.
+	// Until then pages may be locked although no request is pending, Unix ns.
 	lockedUntil atomic.Int64
 }
 
-// begin returns what ends it when the kernel is about to get the answer.
+// begin counts a request. end is called just before the kernel gets the answer.
 func (p *pages) begin() (end func()) {
 	p.pending.Add(1)
 	return func() {
@@ -28,7 +28,7 @@ func (p *pages) begin() (end func()) {
 	}
 }
 
-// answered ends it when the kernel has the answer.
+// answered: the kernel has the answer of a request.
 func (p *pages) answered() {
 	p.ended.Store(time.Now().UnixNano())
 	p.pending.Add(-1)
@@ -38,23 +38,22 @@ func (p *pages) areFree() bool {
 	return p.pending.Load() == 0 && time.Now().UnixNano() > p.lockedUntil.Load()
 }
 
-// areAnswered: the server answers, so that no page stays locked.
+// areAnswered: requests were answered lately, so that no page stays locked for long.
 func (p *pages) areAnswered() bool {
 	return time.Now().UnixNano()-p.ended.Load() < int64(quietWithin)
 }
 
-// askAgain: the known attributes of the file may no longer be true.
-func (n *node) askAgain() {
+// forgetStat has the attributes read again: they may be outdated.
+func (n *node) forgetStat() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.known = time.Time{}
+	n.statAt = time.Time{}
 }
 
-// dropPages lets the kernel forget what it has read of a file from off on. It waits for locked pages, and a program that is killed
-// then never ends: its own thread would have to answer. So this begins when none are locked, or if there is no such instant, when they are
-// locked for a moment only.
+// dropPages has the kernel drop its pages of the file from off on. The kernel then waits for locked pages, in a thread of this program that cannot
+// be killed while it waits. So this first waits until none are locked, or, if there is no such instant, until they are only locked for a moment.
 func (n *node) dropPages(off int64) {
-	n.askAgain()
+	n.forgetStat()
 	for until := time.Now().Add(quietWithin); !n.pages.areFree() && !(n.pages.areAnswered() && time.Now().After(until)); {
 		time.Sleep(unlockedWithin / 2)
 	}

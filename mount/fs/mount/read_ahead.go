@@ -12,57 +12,56 @@ import (
 )
 
 const (
-	// As the kernel has it for each new mount.
+	// The kernel's default.
 	slowReadAhead = 128
-	// Eight requests, and as many waits, become one; a page that a mapping needs costs eight times the bytes.
+	// One request in place of eight; but a mapping reads eight times the bytes for each page.
 	fastReadAhead = chunkAtMost >> 10
 
 	aheadAgainAfter = 5 * time.Second
 )
 
-// kernelAhead is how much the kernel reads ahead of programs, KiB. Files that are open keep what they were opened with.
-type kernelAhead struct {
-	mu   sync.Mutex
-	path string
-	is   int
-	// It was refused, and is tried again then: a rule of udev may need a moment.
+// kernelReadAhead sets how much the kernel reads ahead, KiB. Files that are open keep their value.
+type kernelReadAhead struct {
+	mu      sync.Mutex
+	path    string
+	current int
+	// After a refusal: when to try again, as the udev rule may not have run yet.
 	again time.Time
 }
 
-// readAheadFile is where that is set: by root, or by whom a rule of udev has given it.
+// readAheadFile is where that is set: by root, or by a user to whom the udev rule has given it (GiveReadAhead).
 func readAheadFile(device uint64) string {
 	return fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(device), unix.Minor(device))
 }
 
-func (k *kernelAhead) begin(device uint64) {
+func (k *kernelReadAhead) begin(device uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.path, k.is = readAheadFile(device), slowReadAhead
+	k.path, k.current = readAheadFile(device), slowReadAhead
 }
 
-// suit sets it for the route in use, as far as that is known.
-func (k *kernelAhead) suit(isFast bool) {
+// setFor sets it for a fast or slow route.
+func (k *kernelReadAhead) setFor(isFast bool) {
 	want := slowReadAhead
 	if isFast {
 		want = fastReadAhead
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.path == "" || k.is == want || time.Now().Before(k.again) {
+	if k.path == "" || k.current == want || time.Now().Before(k.again) {
 		return
 	}
 	if err := os.WriteFile(k.path, strconv.AppendInt(nil, int64(want), 10), 0); err != nil {
 		k.again = time.Now().Add(aheadAgainAfter)
 		return
 	}
-	k.is = want
+	k.current = want
 }
 
-// A new device is there before its mount.
+// How long after the device the mount appears.
 const mountedWithin = 2 * time.Second
 
-// GiveReadAhead lets the user who made a mount of this program set how much the kernel reads ahead there. A rule of udev runs it as root for
-// each new device.
+// GiveReadAhead gives the file to the user who made the mount, if it is one of this program. A udev rule runs it as root for each new device.
 func GiveReadAhead(device string) error {
 	var major, minor uint32
 	if _, err := fmt.Sscanf(device, "%d:%d", &major, &minor); err != nil {

@@ -254,13 +254,13 @@ func (w waiting) Done() <-chan struct{} {
 func TestOnlyRenamesThatBeganBeforeAreWaitedFor(t *testing.T) {
 	var m renames
 	before := m.count()
-	if m.since(t.Context(), before) {
+	if m.awaitSince(t.Context(), before) {
 		t.Error("there was none")
 	}
 	first := m.begin()
 	w := waiting{t.Context(), make(chan struct{})}
 	was := make(chan bool, 1)
-	go func() { was <- m.since(w, before) }()
+	go func() { was <- m.awaitSince(w, before) }()
 	<-w.begun
 	defer m.begin()()
 	select {
@@ -313,7 +313,7 @@ func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
 	if err := exec.Command("sh", checker, m.here("absent")).Run(); err == nil || isAsked() {
 		t.Errorf("a check: %v", err)
 	}
-	m.share.behind.Wait()
+	m.share.background.Wait()
 	if isAsked() {
 		t.Error("a folder is closed")
 	}
@@ -325,7 +325,7 @@ func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
 	write(t, m.Theirs("a"), "text")
 	root := m.share.root
 	listed := &smb2.FileStat{FileName: "a"}
-	root.keep([]found{{seen: listed}}, time.Now(), true, nil)
+	root.storeListing([]found{{stat: listed}}, time.Now(), true, nil)
 	if _, ok := root.listed("a"); ok || root.listNow(t.Context()) == nil {
 		t.Error("an entry without an id counts")
 	}
@@ -339,7 +339,7 @@ func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 	root := newMount(t, patient).share.root
 	entries := func(names ...string) (all []found) {
 		for i, name := range names {
-			all = append(all, found{seen: &smb2.FileStat{FileName: name, FileId: uint64(i + 1)}})
+			all = append(all, found{stat: &smb2.FileStat{FileName: name, FileId: uint64(i + 1)}})
 		}
 		return all
 	}
@@ -352,7 +352,7 @@ func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 	root.names.forget("created")
 	root.names.changedBy(root.share, []smb2.Change{{Name: "theirs"}})
 	for _, asked := range []time.Time{second, first} {
-		root.keep(entries("same", "renamed", "theirs"), asked, true, nil)
+		root.storeListing(entries("same", "renamed", "theirs"), asked, true, nil)
 		for _, name := range []string{"renamed", "created", "CREATED", "theirs"} {
 			if knows(name) {
 				t.Errorf("it knows of %s", name)
@@ -362,7 +362,7 @@ func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 			t.Error("it does not know the other names")
 		}
 	}
-	root.keep(entries("renamed"), time.Now(), true, nil)
+	root.storeListing(entries("renamed"), time.Now(), true, nil)
 	if !knows("renamed") || !knows("created") {
 		t.Error("a later listing does not know all names")
 	}
@@ -376,8 +376,8 @@ func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 	} {
 		asked := time.Now()
 		changes()
-		root.keep(entries("1"), asked, true, nil)
-		if knows("1") || len(root.names.changed) > changedAtMost {
+		root.storeListing(entries("1"), asked, true, nil)
+		if knows("1") || len(root.names.changedAt) > changedAtMost {
 			t.Errorf("%s changed, and the listing counts", what)
 		}
 	}

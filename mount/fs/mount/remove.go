@@ -15,28 +15,28 @@ import (
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if isRepeated(ctx) {
-		return n.takeIn(goneFolder, name)
+		return n.consumeForName(goneFolder, name)
 	}
-	path, err := n.at(name)
+	path, err := n.pathOfName(name)
 	if err != nil {
 		return errnoOf(err)
 	}
 	child := n.childOf(name)
 	if child != nil {
-		child.released(ctx)
+		child.awaitCloses(ctx)
 	}
 	n.share.folders.release(child)
 	err = n.share.remove(ctx, path, true, child)
-	n.hasChanged(name)
+	n.nameChanged(name)
 	return errnoOf(err)
 }
 
-// Unlink removes a file. One that is open stays under a hidden name, until it is closed.
+// Unlink removes a file. An open one is renamed to a hidden name until its last close.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	if isRepeated(ctx) {
-		return n.takeIn(goneFile, name)
+		return n.consumeForName(goneFile, name)
 	}
-	path, err := n.at(name)
+	path, err := n.pathOfName(name)
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -51,23 +51,23 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 		err = n.share.remove(ctx, path, false, child)
 	}
 	if child != nil {
-		// It has one name less.
-		child.askAgain()
+		// Its number of links is outdated.
+		child.forgetStat()
 	}
-	n.hasChanged(name)
+	n.nameChanged(name)
 	return errnoOf(err)
 }
 
-// isOpen waits for the server to close what programs have closed.
+// isOpen also waits for closes under way.
 func (n *node) isOpen(ctx context.Context) bool {
-	return len(n.handles()) > 0 || !n.released(ctx)
+	return len(n.handles()) > 0 || !n.awaitCloses(ctx)
 }
 
-// remove removes what is at path, if it is still what the kernel knows.
+// remove removes the file or folder at path. A retry leaves there what another client has put in its place.
 func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *node) error {
 	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		if t.IsRetry && known != nil {
-			at, err := lookAt(t, path)
+			at, err := statAt(t, path)
 			if isAbsent(err) || smb.StatusOf(err) == deletePending || err == nil && !known.isSame(at) {
 				return struct{}{}, nil
 			}
@@ -84,7 +84,7 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 	return err
 }
 
-// deleteReadOnly is for a file with the attribute that keeps DOS programs from removing it.
+// deleteReadOnly removes a file with the read-only attribute, by clearing that first.
 func deleteReadOnly(t client.Attempt, path string, isFolder bool, denied error) error {
 	seen, err := t.Share.Look(path)
 	if err == nil && seen.FileAttributes&readOnly == 0 {
@@ -99,9 +99,9 @@ func deleteReadOnly(t client.Attempt, path string, isFolder bool, denied error) 
 	return err
 }
 
-// hide plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,
-// if the root is closed to this user or is another disk; or in the file's own folder, which cannot be removed before it then. The name is
-// noted before it is used: what a killed program leaves there is removed by the next mount.
+// hide runs op with a hidden path for an open file, and returns that path. It tries a hidden folder in the root, then in each folder on the way to
+// the file (this user may not write in the root, or it is another disk), and last a hidden name in the file's folder, which then cannot be
+// removed before the file. The path is recorded first: if this program is killed, the next mount removes the file.
 func (s *Share) hide(ctx context.Context, path string, n *node, op func(t client.Attempt, hidden string) error) (hidden string, err error) {
 	mark := rand.Text()
 	for _, folder := range foldersAbove(path) {
@@ -109,7 +109,7 @@ func (s *Share) hide(ctx context.Context, path string, n *node, op func(t client
 		if folder != "" {
 			hidden = folder + "/" + hidden
 		}
-		if err = s.tryHide(ctx, hidden, n, op, true); err == nil || !isPlace(err) {
+		if err = s.tryHide(ctx, hidden, n, op, true); err == nil || !allowsOtherFolder(err) {
 			return hidden, err
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Share) hide(ctx context.Context, path string, n *node, op func(t client
 	return hidden, s.tryHide(ctx, hidden, n, op, false)
 }
 
-// foldersAbove are the root and the folders below it on the way to path, without the one that path is in, unless that is the root.
+// foldersAbove are the root and the folders on the way to path, without the file's own folder, unless that is the root.
 func foldersAbove(path string) []string {
 	folders := []string{""}
 	parts := strings.Split(path, "/")
@@ -129,8 +129,8 @@ func foldersAbove(path string) []string {
 	return folders
 }
 
-// isPlace: another folder may do.
-func isPlace(err error) bool {
+// allowsOtherFolder: hiding may succeed in another folder.
+func allowsOtherFolder(err error) bool {
 	switch errnoOf(err) {
 	case syscall.EACCES, syscall.EXDEV, syscall.EROFS, syscall.ENOENT, syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP, syscall.EEXIST, syscall.ENOTDIR:
 		return true
@@ -138,14 +138,14 @@ func isPlace(err error) bool {
 	return false
 }
 
-// tryHide also makes the hidden folder that is needed.
+// tryHide records the path and runs op; isInFolder: it makes the hidden folder if that is missing.
 func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t client.Attempt, hidden string) error, isInFolder bool) error {
 	if err := s.hidden.add(hidden, n.id()); err != nil {
 		return syscall.EIO
 	}
 	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		if t.IsRetry {
-			if at, err := lookAt(t, hidden); err == nil && n.isSame(at) {
+			if at, err := statAt(t, hidden); err == nil && n.isSame(at) {
 				return struct{}{}, nil
 			}
 		}
@@ -164,33 +164,33 @@ func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t c
 	return err
 }
 
-// addHidden: the file has lost a name, and has that one instead.
+// addHidden gives the file a hidden name in place of one that it has lost.
 func (n *node) addHidden(hidden string) {
 	n.mu.Lock()
 	n.hidden = append(n.hidden, hidden)
 	n.mu.Unlock()
-	n.share.behind.Go(safely.Of(n.closedOne))
+	n.share.background.Go(safely.Of(n.afterClose))
 }
 
-// removeHidden removes a file that no program has open now.
+// removeHidden removes a hidden file that no program has open.
 func (s *Share) removeHidden(path string, n *node) {
 	if err := s.remove(context.Background(), path, false, n); err != nil && !isAbsent(err) {
 		return
 	}
 	s.hidden.remove(path)
 	if folder := folderOf(path); strings.HasSuffix(folder, removedFolder) {
-		// It stays while it holds others.
+		// Not while other files are in it.
 		_ = s.remove(context.Background(), folder, true, nil)
 	}
 }
 
-// removeLeftovers removes what an earlier program of this mount has left, unless another client has it open.
+// removeLeftovers removes hidden files of an earlier program, unless another client has them open.
 func (s *Share) removeLeftovers() (struct{}, error) {
 	for _, each := range s.hidden.leftovers() {
 		_, err := change(context.Background(), s, client.Names, func(t client.Attempt) (struct{}, error) {
 			seen, err := t.Share.Look(each.Path)
 			if err == nil && seen.FileId != each.Id {
-				// Not what was put there.
+				// It is a different file.
 				return struct{}{}, nil
 			}
 			if err == nil {

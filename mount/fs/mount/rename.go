@@ -17,7 +17,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		if newParent.(*node) != n {
 			return syscall.EPERM
 		}
-		_, errno := n.share.repeats.take(call{movedTo, n, name, newName})
+		_, errno := n.share.repeats.consume(call{movedTo, n, name, newName})
 		return errno
 	}
 	if flags&^renameNoReplace != 0 {
@@ -27,11 +27,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	if !ok {
 		return syscall.EROFS
 	}
-	from, err := n.at(name)
+	from, err := n.pathOfName(name)
 	if err != nil {
 		return errnoOf(err)
 	}
-	to, err := into.at(newName)
+	to, err := into.pathOfName(newName)
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -40,50 +40,61 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	}
 	moved, replaced := n.childOf(name), into.childOf(newName)
 	if replaced != nil && moved != nil && replaced.isFileOf(moved) {
-		// Another spelling of its name, on a server that ignores case.
+		// Only the spelling changes, on a server that ignores case.
 		replaced = nil
 	}
 	isReplacing := flags&renameNoReplace == 0
-	if replaced != nil && replaced.isFolder() {
-		// SMB replaces no folder, not even an empty one.
-		if !isReplacing {
-			return syscall.EEXIST
-		}
-		if err := n.share.remove(ctx, to, true, replaced); err != nil {
-			return errnoOf(err)
-		}
-	}
-	hidden := ""
-	if replaced != nil && isReplacing && !replaced.isFolder() && replaced.isOpen(ctx) {
-		// A second name keeps the replaced file, if the server has hard links; otherwise it is gone when its connection is lost.
-		hidden, _ = n.share.hide(ctx, to, replaced, func(t client.Attempt, hidden string) error { return t.Share.Link(to, hidden) })
+	hidden, err := n.share.prepareReplace(ctx, to, replaced, isReplacing)
+	if err != nil {
+		return errnoOf(err)
 	}
 	if moved != nil {
-		moved.released(ctx)
+		moved.awaitCloses(ctx)
 	}
 	n.share.folders.release(moved)
 	err = n.share.move(ctx, from, to, isReplacing, moved)
 	for _, each := range []*node{moved, replaced} {
 		if each != nil {
-			each.askAgain()
+			each.forgetStat()
 		}
 	}
-	n.hasChanged(name)
-	into.hasChanged(newName)
-	switch {
-	case err != nil && hidden != "":
-		n.share.behind.Go(safely.Of(func() { n.share.removeHidden(hidden, nil) }))
-	case hidden != "":
-		replaced.addHidden(hidden)
-		for _, h := range replaced.handles() {
-			// A handle that is just opened again may wait for this rename.
-			h.isReplaced.Store(true)
-		}
+	n.nameChanged(name)
+	into.nameChanged(newName)
+	if hidden != "" {
+		n.share.endReplace(replaced, hidden, err == nil)
 	}
 	return n.share.characters.createErrno(err, newName)
 }
 
-// move renames what is at from. On a server that takes only one connection it is not refused because of what is open below.
+// prepareReplace removes a folder that a rename replaces, as SMB replaces not even an empty one. An open file gets a second, hidden name if the
+// server has hard links; otherwise it is lost with its connection.
+func (s *Share) prepareReplace(ctx context.Context, path string, replaced *node, isReplacing bool) (hidden string, err error) {
+	switch {
+	case replaced == nil:
+	case replaced.isFolder() && !isReplacing:
+		err = syscall.EEXIST
+	case replaced.isFolder():
+		err = s.remove(ctx, path, true, replaced)
+	case isReplacing && replaced.isOpen(ctx):
+		hidden, _ = s.hide(ctx, path, replaced, func(t client.Attempt, hidden string) error { return t.Share.Link(path, hidden) })
+	}
+	return hidden, err
+}
+
+// endReplace has the replaced file use its hidden name, or removes that name if the rename has failed.
+func (s *Share) endReplace(replaced *node, hidden string, isRenamed bool) {
+	if !isRenamed {
+		s.background.Go(safely.Of(func() { s.removeHidden(hidden, nil) }))
+		return
+	}
+	replaced.addHidden(hidden)
+	for _, h := range replaced.handles() {
+		// openedOn may be waiting for this rename.
+		h.isReplaced.Store(true)
+	}
+}
+
+// move renames from to to.
 func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, moved *node) error {
 	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		var tried *node
@@ -95,17 +106,18 @@ func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, mov
 	return err
 }
 
-// moveOn renames. tried is what a try before this one may have moved: what another client has put in its place since then is not moved.
+// moveOn renames. tried is the node that an earlier attempt may have moved, nil in the first: a file that another client has since put at from is
+// not moved.
 func moveOn(t client.Attempt, from, to string, isReplacing bool, tried *node) error {
 	isMoved := func() error {
-		at, err := lookAt(t, to)
+		at, err := statAt(t, to)
 		if err == nil && !tried.isSame(at) {
 			return syscall.ENOENT
 		}
 		return err
 	}
 	if tried != nil {
-		at, err := lookAt(t, from)
+		at, err := statAt(t, from)
 		switch {
 		case isAbsent(err) || err == nil && !tried.isSame(at):
 			return isMoved()

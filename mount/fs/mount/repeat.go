@@ -20,14 +20,14 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// inotify reports only system calls of this machine. So a change of another client is repeated by a separate process, the
-// repeater, as a system call on the mount: it is answered, nothing is done, and the kernel reports it. A call of the repeater never reaches the
-// server: each must be one that was announced just now, and is answered from memory.
+// inotify only reports system calls of this machine. So a separate process, the repeater, repeats each change of another client as a system call on
+// the mount, for example mkdir: this program answers it without a request to the server, and the kernel reports it to watching programs. A
+// call of the repeater is answered only if it is expected.
 
 const (
-	// A call that comes later is refused.
-	announcedFor = time.Second
-	// The repeater is not started again before, should it end.
+	// A later call is refused.
+	expectedFor = time.Second
+	// The least time between two starts of the repeater.
 	repeaterEvery = 10 * time.Second
 )
 
@@ -39,12 +39,12 @@ type call struct {
 	to     string
 }
 
-type announced struct {
+type expectedCall struct {
 	call
 	until time.Time
 }
 
-// repeats is what the repeater is asked to do, one change after the other.
+// repeats runs the repeater, which repeats one change after another.
 type repeats struct {
 	share  *Share
 	device uint64
@@ -58,14 +58,14 @@ type repeats struct {
 	triedAt time.Time
 
 	mu       sync.Mutex
-	expected []announced
-	// The file at the name that is new or has changed, as the server shows it; or the one that was there.
+	expected []expectedCall
+	// The new or changed file as the server has it, or the removed one.
 	at found
-	// That name is shown only once it is made.
+	// That name does not exist before its call.
 	absent call
 }
 
-// repeated stands for the thread that asks, if it is one of the repeater.
+// repeated stands for a thread of the repeater in requests.
 const repeated = ^uint32(1)
 
 func isRepeated(ctx context.Context) bool {
@@ -89,8 +89,8 @@ func (r *repeats) report(folder *node, c report, at found) error {
 	if err := r.start(); err != nil {
 		return err
 	}
-	r.announce(folder, c, at)
-	defer r.announce(nil, report{}, found{})
+	r.expect(folder, c, at)
+	defer r.expect(nil, report{}, found{})
 	return r.ask(c)
 }
 
@@ -111,37 +111,37 @@ func (r *repeats) ask(c report) error {
 			return fmt.Errorf("%s %s: %w", c.Do, c.Name, syscall.Errno(errno))
 		}
 		return nil
-	case <-time.After(2 * announcedFor):
-		// It waits for a program that has the folder locked. Its later calls are refused.
+	case <-time.After(2 * expectedFor):
+		// It waits for a program that has the folder locked.
 		r.end()
 		return syscall.ETIMEDOUT
 	}
 }
 
-// announce says which calls are to come; without a folder: none.
-func (r *repeats) announce(folder *node, c report, at found) {
+// expect sets the expected calls of a report; without a folder: none.
+func (r *repeats) expect(folder *node, c report, at found) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expected, r.at, r.absent = nil, at, call{}
 	if folder == nil {
 		return
 	}
-	until := time.Now().Add(announcedFor)
+	until := time.Now().Add(expectedFor)
 	switch c.Do {
 	case changedFile:
-		r.expected = append(r.expected, announced{call{do: openCall, folder: folder, name: c.Name}, until})
+		r.expected = append(r.expected, expectedCall{call{do: openCall, folder: folder, name: c.Name}, until})
 	case newFile, newFolder:
 		r.absent = call{folder: folder, name: c.Name}
 	case movedTo:
 		r.absent = call{folder: folder, name: c.To}
 	}
-	r.expected = append(r.expected, announced{call{c.Do, folder, c.Name, c.To}, until})
+	r.expected = append(r.expected, expectedCall{call{c.Do, folder, c.Name, c.To}, until})
 }
 
 const openCall = "open"
 
-// take: the call was announced, and is so only once.
-func (r *repeats) take(c call) (at found, err syscall.Errno) {
+// consume succeeds if the call is expected, which it then no longer is.
+func (r *repeats) consume(c call) (at found, err syscall.Errno) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, each := range r.expected {
@@ -176,7 +176,7 @@ func (r *repeats) start() (err error) {
 	}
 	defer in.Close()
 	command := exec.Command(self, "repeat")
-	// A daemon takes it for the program of a mount by nothing.
+	// Nothing makes it look like the program of a mount to a daemon.
 	command.Dir, command.Env, command.Stdin = "/", []string{}, in
 	out, err := command.StdoutPipe()
 	if err == nil {
@@ -201,7 +201,7 @@ func (r *repeats) start() (err error) {
 	return nil
 }
 
-// end ends the repeater. Its process is known until it is gone: its last calls are refused. The caller holds turn.
+// end kills the repeater. Its pid stays known until it is gone, so that its last calls are refused. The caller holds turn.
 func (r *repeats) end() {
 	if r.command == nil {
 		return

@@ -38,8 +38,8 @@ type place struct {
 	Device uint64 `json:"device"`
 }
 
-// Repeat is the repeater: it does what it reads, one change after the other, in the mount that it reads first and nowhere else, and answers
-// each with the number of its error. It keeps nothing open in the mount, which could else not be unmounted, and ends with its input.
+// Repeat is the repeater. It reads the mount, then reports, repeats each in that mount and nowhere else, and prints its errno. It keeps nothing
+// open in the mount, which could not be unmounted otherwise, and ends with its input.
 func Repeat(in io.Reader, out io.Writer) error {
 	lines := json.NewDecoder(in)
 	var at place
@@ -57,7 +57,7 @@ func Repeat(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// repeat finds the folder without leaving the mount: the bare folder below it, or another mount over it, has other names.
+// repeat opens the folder without leaving the mount: neither the folder beneath it nor another mount over it.
 func (c report) repeat(at place) error {
 	root, err := unix.Open(at.Folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c report) in(folder int) error {
 	case newFolder:
 		return unix.Mkdirat(folder, c.Name, 0o700)
 	case changedFile:
-		// The kernel reports a change of only this time as a change of the content, and then the closing as after writing.
+		// The kernel reports a change of this time only as a change of the content, and the close as that of a writer.
 		written, err := unix.TimeToTimespec(c.At)
 		if err == nil {
 			err = unix.UtimesNanoAt(folder, c.Name, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, written}, unix.AT_SYMLINK_NOFOLLOW)

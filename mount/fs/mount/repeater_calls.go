@@ -8,9 +8,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// How the calls of the repeater are answered: from memory, and as if they had been done.
+// How calls of the repeater are answered: as if they had been executed, without a request to the server.
 
-// repeatedHandle is what the repeater has open. It can do nothing with it but close it.
+// repeatedHandle is a file that the repeater has open, which it can only close.
 type repeatedHandle struct{}
 
 func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
@@ -23,8 +23,8 @@ func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryO
 	}
 	child := n.childOf(name)
 	if child == nil {
-		// The kernel does not know what has changed or gone.
-		if len(expected) == 0 || expected[0].folder != n || expected[0].name != name || at.seen == nil {
+		// The kernel does not know the file that has changed or is removed.
+		if len(expected) == 0 || expected[0].folder != n || expected[0].name != name || at.stat == nil {
 			return nil, syscall.ENOENT
 		}
 		child = n.child(ctx, name, at).Operations().(*node)
@@ -33,9 +33,9 @@ func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryO
 	return child.EmbeddedInode(), 0
 }
 
-// newRepeated is what another client has made there.
+// newRepeated answers a call that creates a file or folder.
 func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	at, errno := n.share.repeats.take(call{do: do, folder: n, name: name})
+	at, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
 	if errno != 0 {
 		return nil, errno
 	}
@@ -44,18 +44,18 @@ func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.Entry
 	return child, 0
 }
 
-// takeOf is take for a call on a file, which has no name in it.
-func (n *node) takeOf(do string) syscall.Errno {
+// consumeForFile is consume for a call on a file, which has no name.
+func (n *node) consumeForFile(do string) syscall.Errno {
 	parent, name := n.folder()
 	if parent == nil {
 		return syscall.EPERM
 	}
-	_, errno := n.share.repeats.take(call{do: do, folder: parent, name: name})
+	_, errno := n.share.repeats.consume(call{do: do, folder: parent, name: name})
 	return errno
 }
 
-// takeIn is take for a call on a name.
-func (n *node) takeIn(do, name string) syscall.Errno {
-	_, errno := n.share.repeats.take(call{do: do, folder: n, name: name})
+// consumeForName is consume for a call on a name.
+func (n *node) consumeForName(do, name string) syscall.Errno {
+	_, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
 	return errno
 }

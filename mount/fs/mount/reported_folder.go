@@ -1,14 +1,9 @@
 package mount
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"log"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
@@ -17,37 +12,37 @@ import (
 )
 
 const (
-	// Notices that come together are one change.
+	// Changes that the server reports within this time are checked together.
 	reportTogether = 100 * time.Millisecond
-	// A server reports a change from here again when it updates the time of a write, 2 s later.
-	ownFor = 3 * time.Second
-	// How many names are looked up one by one; for more the folder is listed.
-	lookedAtMost = 32
-	// While a program waits for this long, the kernel may have a folder locked, and nothing is reported.
+	// A server reports a write again 2 s later, when it updates the time.
+	localFor = 3 * time.Second
+	// For more names than this the folder is listed.
+	statAtMost = 32
+	// While a request waits for longer, the kernel may have a folder locked, and nothing is reported.
 	quietFor = time.Second
 )
 
-// reportedFolder is a folder that programs here watch. They get the difference between its entries before and now: the server's notices only say
-// which names to check, so that a lost notice means only one more listing.
+// reportedFolder is a folder whose changes are reported to programs that watch it (inotify). The server's change notices only say which names to
+// check; the difference between the entries before and now is reported. So if a notice is lost, a listing finds the same changes.
 type reportedFolder struct {
 	node *node
-	// A person has named it or a folder above: earlier entries are known only of names that have changed since.
-	isNamed bool
-	wake    chan struct{}
-	ended   chan struct{}
-	knows   atomic.Bool // the entries before
-	// Only the goroutine of run has these.
+	// It is below a configured folder, and no program watches it: entries are only known of names that have changed.
+	isNamed   bool
+	wake      chan struct{}
+	ended     chan struct{}
+	hasBefore atomic.Bool // before is complete, or cannot be
+	// Only used by the goroutine of run. isWhole: before has all entries; suppressed: changed locally, not to be reported.
 	before     map[string]entry
 	isWhole    bool
 	suppressed map[string]struct{}
 
 	mu       sync.Mutex
-	pending  map[string]smb2.Change // the first of each name
+	pending  map[string]smb2.Change // the first change of each name
 	mustList bool
-	own      map[string]time.Time // names that were changed from here
+	local    map[string]time.Time // when programs on this machine last changed a name
 }
 
-// entry is what a name in a folder was.
+// entry is what the server has at a name.
 type entry struct {
 	id               uint64
 	size             int64
@@ -64,12 +59,12 @@ func (e entry) found() found {
 	if e.isFolder {
 		attributes = folderAttribute
 	}
-	return found{seen: &smb2.FileStat{FileId: e.id, EndOfFile: e.size, ChangeTime: e.changed, LastWriteTime: e.written, FileAttributes: attributes}}
+	return found{stat: &smb2.FileStat{FileId: e.id, EndOfFile: e.size, ChangeTime: e.changed, LastWriteTime: e.written, FileAttributes: attributes}}
 }
 
 const folderAttribute = 0x10
 
-// notice: these names have changed; none: any of them.
+// notice: the server reports changes of these names; without names, any may have changed.
 func (h *reportedFolder) notice(changed []smb2.Change) {
 	h.mu.Lock()
 	for _, each := range changed {
@@ -87,32 +82,32 @@ func (h *reportedFolder) notice(changed []smb2.Change) {
 	}
 }
 
-// ownChange: that name is changed from here, and the kernel reports it without help.
-func (h *reportedFolder) ownChange(name string) {
+// localChange: a program on this machine has changed that name, which the kernel has reported already.
+func (h *reportedFolder) localChange(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.own == nil {
-		h.own = map[string]time.Time{}
+	if h.local == nil {
+		h.local = map[string]time.Time{}
 	}
-	h.own[name] = time.Now()
+	h.local[name] = time.Now()
 }
 
-func (h *reportedFolder) isOwn(name string) bool {
+func (h *reportedFolder) isLocal(name string) bool {
 	h.mu.Lock()
-	at, isOwn := h.own[name]
+	at, isOwn := h.local[name]
 	h.mu.Unlock()
-	if isOwn && time.Since(at) < ownFor {
+	if isOwn && time.Since(at) < localFor {
 		return true
 	}
 	child := h.node.childOf(name)
 	return child != nil && child.isWritten()
 }
 
-// isWritten: it is changed from here.
+// isWritten: a program on this machine writes it, or has just changed it.
 func (n *node) isWritten() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if time.Since(n.changed) < ownFor {
+	if time.Since(n.changedAt) < localFor {
 		return true
 	}
 	for h := range n.open {
@@ -123,7 +118,7 @@ func (n *node) isWritten() bool {
 	return false
 }
 
-// run report until the folder is given up.
+// run reports changes until the folder is dropped.
 func (h *reportedFolder) run() {
 	var w *watch
 	defer func() {
@@ -139,7 +134,7 @@ func (h *reportedFolder) run() {
 		case w == nil:
 			var err error
 			if w, err = h.node.share.folders.subscribe(h.node, h.notice); err != nil {
-				h.node.share.reporter.lacks(lacking(err))
+				h.node.share.reporter.setMissing(missingFeature(err))
 				w, lost = nil, time.After(reportAgainAfter)
 			} else {
 				over = w.ended
@@ -149,7 +144,7 @@ func (h *reportedFolder) run() {
 			over = w.ended
 		}
 		if len(h.suppressed) > 0 {
-			again = time.After(ownFor)
+			again = time.After(localFor)
 		}
 		select {
 		case <-h.ended:
@@ -158,17 +153,17 @@ func (h *reportedFolder) run() {
 			return
 		case <-lost:
 		case <-over:
-			if lack := lacking(w.why); lack != "" {
-				h.node.share.reporter.lacks(lack)
+			if lack := missingFeature(w.why); lack != "" {
+				h.node.share.reporter.setMissing(lack)
 				return
 			}
 			w = nil
 			time.Sleep(reportTogether)
 		case <-again:
-			h.takeOwn()
+			h.adoptLocal()
 		case <-h.wake:
 			time.Sleep(reportTogether)
-			if !h.look() {
+			if !h.check() {
 				time.Sleep(reportAgainAfter)
 				h.notice([]smb2.Change{})
 			}
@@ -176,8 +171,8 @@ func (h *reportedFolder) run() {
 	}
 }
 
-// look reports the changes; false: it is to be called again later.
-func (h *reportedFolder) look() bool {
+// check reports the changes; false: it has to be called again later.
+func (h *reportedFolder) check() bool {
 	if h.node.share.client.OldestWait() > quietFor {
 		return false
 	}
@@ -189,21 +184,21 @@ func (h *reportedFolder) look() bool {
 		h.suppressed, h.before = map[string]struct{}{}, map[string]entry{}
 	}
 	for name := range pending {
-		if h.isOwn(name) {
+		if h.isLocal(name) {
 			h.suppressed[name] = struct{}{}
 			delete(pending, name)
 		}
 	}
 	if mustList && !h.isNamed && !h.isWhole {
-		if h.takeAll(); h.isWhole && len(pending) == 0 {
+		if h.readAll(); h.isWhole && len(pending) == 0 {
 			return true
 		}
 		mustList = !h.isWhole
-		h.undo(pending)
+		h.forgetChanged(pending)
 	}
-	now, isWhole, err := h.seen(pending, mustList)
+	now, isWhole, err := h.readNow(pending, mustList)
 	if err != nil {
-		h.later(pending, mustList)
+		h.checkLater(pending, mustList)
 		return errors.Is(err, client.ErrNoRoute) || isAbsent(err)
 	}
 	if isWhole && h.isWhole {
@@ -213,52 +208,57 @@ func (h *reportedFolder) look() bool {
 		for name := range now {
 			pending[name] = smb2.Change{}
 		}
-		h.suppressOwn(pending)
+		h.suppressLocal(pending)
 	}
 	isReported := h.report(pending, now)
 	if h.isNamed && !h.isWhole && isReported {
-		// From now on it is known what is there.
-		h.takeAll()
+		// From now on all entries are known.
+		h.readAll()
 	}
 	return isReported
 }
 
-// undo forgets of these names what they are since they have changed.
-func (h *reportedFolder) undo(changed map[string]smb2.Change) {
+// forgetChanged turns the new entries of these names into what they were before the change, as far as that is known.
+func (h *reportedFolder) forgetChanged(changed map[string]smb2.Change) {
 	for name, each := range changed {
 		_, isThere := h.before[name]
 		delete(h.before, name)
 		if !each.IsNew && (isThere || each.IsGone) {
-			child := h.node.childOf(name)
-			h.before[name] = entry{isFolder: child != nil && child.isFolder()}
+			h.before[name] = h.unknownEntry(name)
 		}
 	}
 }
 
-// suppressOwn suppresses the reports of those names that were changed from here since they were last taken over.
-func (h *reportedFolder) suppressOwn(names map[string]smb2.Change) {
+// unknownEntry is the entry of a name that existed: only whether it was a folder may be known.
+func (h *reportedFolder) unknownEntry(name string) entry {
+	child := h.node.childOf(name)
+	return entry{isFolder: child != nil && child.isFolder()}
+}
+
+// suppressLocal suppresses reports of those names that programs on this machine have changed.
+func (h *reportedFolder) suppressLocal(names map[string]smb2.Change) {
 	for name := range names {
 		h.mu.Lock()
-		_, isOwn := h.own[name]
+		_, isOwn := h.local[name]
 		h.mu.Unlock()
-		if isOwn || h.isOwn(name) {
+		if isOwn || h.isLocal(name) {
 			h.suppressed[name] = struct{}{}
 		}
 	}
 }
 
-func (h *reportedFolder) takeAll() {
-	now, isWhole, err := h.seen(nil, true)
-	defer h.knows.Store(true)
+func (h *reportedFolder) readAll() {
+	now, isWhole, err := h.readNow(nil, true)
+	defer h.hasBefore.Store(true)
 	if h.isWhole = err == nil && isWhole; h.isWhole {
 		h.before = map[string]entry{}
 		for name, at := range now {
-			h.before[name] = entryOf(at.seen)
+			h.before[name] = entryOf(at.stat)
 		}
 	}
 }
 
-func (h *reportedFolder) later(pending map[string]smb2.Change, mustList bool) {
+func (h *reportedFolder) checkLater(pending map[string]smb2.Change, mustList bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mustList = h.mustList || mustList
@@ -268,158 +268,32 @@ func (h *reportedFolder) later(pending map[string]smb2.Change, mustList bool) {
 	h.limit()
 }
 
-// limit: of more names than are listed, it is not known which. The caller holds mu.
+// limit replaces too many pending names by a listing. The caller holds mu.
 func (h *reportedFolder) limit() {
-	if len(h.pending) > keptAtMost {
+	if len(h.pending) > cachedAtMost {
 		h.pending, h.mustList = map[string]smb2.Change{}, true
 	}
 }
 
-// seen is what the server shows at these names, or all of the folder.
-func (h *reportedFolder) seen(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
-	now = map[string]found{}
-	use := client.Needs{Session: client.Files, NoWait: true}
-	if mustList || len(names) > lookedAtMost {
-		all, err := atPath(context.Background(), h.node, use, func(t client.Attempt, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
-		if err == nil {
-			for _, each := range all {
-				if name := h.node.share.characters.fromServer(each.seen.FileName); !isHidden(name) {
-					now[name] = each
-				}
-			}
-			return now, true, nil
-		}
-		if !errors.Is(err, errTooMany) {
-			return nil, false, err
-		}
-	}
-	for name := range names {
-		at, err := inFolder(context.Background(), h.node, name, use, lookAt)
-		if err == nil {
-			now[name] = at
-		} else if !isAbsent(err) {
-			return nil, false, err
-		}
-	}
-	return now, false, nil
-}
-
-// report reports the differences of these names, and remembers the entries of now. A name whose earlier entry is unknown existed,
-// unless the server has said that it is new.
-func (h *reportedFolder) report(names map[string]smb2.Change, now map[string]found) bool {
-	if len(h.before) > 2*keptAtMost {
-		h.before, h.isWhole = map[string]entry{}, false
-	}
-	var gone, come, changed []string
-	for name, notice := range names {
-		was, wasThere := h.before[name]
-		at, isThere := now[name]
-		if !wasThere && !h.isWhole {
-			wasThere = !notice.IsNew
-			was = entry{}
-			if !isThere && wasThere {
-				if child := h.node.childOf(name); child != nil {
-					was.isFolder = child.isFolder()
-				}
-				h.before[name] = was
-			}
-		}
-		_, isSuppressed := h.suppressed[name]
-		switch {
-		case isSuppressed || !wasThere && !isThere:
-		case wasThere && !isThere:
-			gone = append(gone, name)
-		case isThere && (!wasThere || was.id != 0 && was.id != at.seen.FileId):
-			come = append(come, name)
-		case entryOf(at.seen) != was && !at.seen.IsDir():
-			changed = append(changed, name)
-		}
-	}
-	slices.Sort(gone)
-	slices.Sort(come)
-	isReported := true
-	for _, name := range come {
-		at := now[name]
-		is := report{Do: newFile, Name: name}
-		if at.seen.IsDir() {
-			is.Do = newFolder
-		}
-		i := slices.IndexFunc(gone, func(each string) bool { return h.before[each].id == at.seen.FileId && at.seen.FileId != 0 })
-		if i >= 0 {
-			is = report{Do: movedTo, Name: gone[i], To: name}
-			gone = slices.Delete(gone, i, i+1)
-		}
-		isReported = h.reportOne(is, at) && isReported
-	}
-	for _, name := range gone {
-		is := report{Do: goneFile, Name: name}
-		if h.before[name].isFolder {
-			is.Do = goneFolder
-		}
-		isReported = h.reportOne(is, h.before[name].found()) && isReported
-	}
-	for _, name := range changed {
-		isReported = h.reportOne(report{Do: changedFile, Name: name}, now[name]) && isReported
-	}
-	return isReported
-}
-
-// reportOne has the kernel drop what it knows, and report the change. One that cannot be reported now is checked later.
-func (h *reportedFolder) reportOne(is report, at found) bool {
-	n := h.node
-	is.Folder, is.At = n.Path(nil), at.seen.LastWriteTime
-	name := cmp.Or(is.To, is.Name)
-	child := n.childOf(name)
-	if child != nil && is.Do == changedFile && child.Mode() == syscall.S_IFLNK {
-		// The kernel asks for its target again, and no program can watch that here.
-		_ = n.NotifyEntry(name)
-		h.before[name] = entryOf(at.seen)
-		return true
-	}
-	if child != nil && is.Do == changedFile {
-		child.saw(at)
-		child.dropPages(0)
-	}
-	err := error(syscall.EEXIST)
-	for try := 0; try < 3 && errors.Is(err, syscall.EEXIST); try++ {
-		if is.Do == newFile || is.Do == newFolder || is.Do == movedTo && child != nil {
-			_ = n.NotifyEntry(name)
-		}
-		err = n.share.repeats.report(n, is, at)
-	}
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
-		h.later(map[string]smb2.Change{is.Name: {}, name: {}}, false)
-		return false
-	}
-	if err != nil {
-		log.Printf("a change of another client is not told: %v", err)
-	}
-	delete(h.before, is.Name)
-	if is.Do != goneFile && is.Do != goneFolder {
-		h.before[name] = entryOf(at.seen)
-	}
-	return true
-}
-
-// takeOwn takes over, without a report, what was changed from here.
-func (h *reportedFolder) takeOwn() {
+// adoptLocal takes local changes into before, without a report.
+func (h *reportedFolder) adoptLocal() {
 	names := map[string]smb2.Change{}
 	for name := range h.suppressed {
-		if !h.isOwn(name) {
+		if !h.isLocal(name) {
 			names[name] = smb2.Change{}
 		}
 	}
 	if len(names) == 0 {
 		return
 	}
-	now, _, err := h.seen(names, false)
+	now, _, err := h.readNow(names, false)
 	if err != nil {
 		return
 	}
 	h.mu.Lock()
-	for name := range h.own {
-		if time.Since(h.own[name]) > ownFor {
-			delete(h.own, name)
+	for name := range h.local {
+		if time.Since(h.local[name]) > localFor {
+			delete(h.local, name)
 		}
 	}
 	h.mu.Unlock()
@@ -427,7 +301,7 @@ func (h *reportedFolder) takeOwn() {
 		delete(h.suppressed, name)
 		delete(h.before, name)
 		if at, isThere := now[name]; isThere {
-			h.before[name] = entryOf(at.seen)
+			h.before[name] = entryOf(at.stat)
 		}
 	}
 }

@@ -18,20 +18,20 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// A server that is away is asked again to report changes.
+// How long after an error the server is asked again to report changes.
 const reportAgainAfter = 2 * time.Second
 
 var reportedAtMost = 256
 
-// reporter has the folders that programs here watch, and reports the changes of other clients in them.
+// reporter has the folders whose changes by other clients are reported to programs on this machine.
 type reporter struct {
 	share *Share
 
-	mu      sync.Mutex
-	folders map[*node]*reportedFolder
-	over    []string // watched folders beyond the limit
-	missing string   // why nothing is reported
-	ended   chan struct{}
+	mu          sync.Mutex
+	folders     map[*node]*reportedFolder
+	beyondLimit []string // watched folders beyond the limit
+	missing     string   // the feature that the server lacks
+	ended       chan struct{}
 }
 
 // Unreported is nil if all changes are reported.
@@ -39,13 +39,13 @@ func (s *Share) Unreported() *client.Unreported {
 	h := &s.reporter
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.over) == 0 && h.missing == "" {
+	if len(h.beyondLimit) == 0 && h.missing == "" {
 		return nil
 	}
-	return &client.Unreported{Folders: slices.Clone(h.over), Missing: h.missing}
+	return &client.Unreported{Folders: slices.Clone(h.beyondLimit), Missing: h.missing}
 }
 
-// beginReporting starts reports. None can be made in a mount that refuses changes.
+// beginReporting starts reports. In a read-only mount there are none, as the kernel refuses the repeater's calls.
 func (s *Share) beginReporting(device uint64) {
 	s.reporter = reporter{share: s, folders: map[*node]*reportedFolder{}, ended: make(chan struct{})}
 	s.repeats.share, s.repeats.device = s, device
@@ -66,7 +66,7 @@ func (s *Share) endReporting() {
 	s.repeats.end()
 }
 
-// setWatched takes the inodes that programs watch now: folders, or files in them.
+// setWatched sets which inodes programs watch now: folders, or files in them.
 func (h *reporter) setWatched(inodes []uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,8 +84,8 @@ func (h *reporter) setWatched(inodes []uint64) {
 			wanted[n] = true
 		}
 	}
-	isNew := len(over) > 0 && len(h.over) == 0
-	h.over = over
+	isNew := len(over) > 0 && len(h.beyondLimit) == 0
+	h.beyondLimit = over
 	for n, each := range h.folders {
 		if !wanted[n] && !each.isNamed {
 			h.drop(each)
@@ -104,7 +104,7 @@ func (h *reporter) setWatched(inodes []uint64) {
 	}
 }
 
-// isNamed: all changes in the folder are reported because of a name in the configuration.
+// isNamed: the folder is a configured one, or below one.
 func (s *Share) isNamed(n *node) bool {
 	return slices.ContainsFunc(s.Watch, func(each string) bool {
 		return strings.HasPrefix("/"+n.Path(nil)+"/", strings.TrimSuffix(path.Clean("/"+each), "/")+"/")
@@ -135,20 +135,20 @@ func (h *reporter) drop(each *reportedFolder) {
 	close(each.ended)
 }
 
-// lacks says once what the server lacks.
-func (h *reporter) lacks(what string) {
+// setMissing records and logs what the server lacks; empty: nothing.
+func (h *reporter) setMissing(what string) {
 	h.mu.Lock()
 	isNew := h.missing != what
 	h.missing = what
 	h.mu.Unlock()
 	if isNew && what != "" {
-		log.Printf("changes of other clients are not heard: %s", what)
+		log.Printf("changes by other clients are not reported: %s", what)
 		h.share.client.Journal(client.Event{Is: "unreported", Text: what})
 	}
 }
 
-// lacking says what a server lacks that does not report changes; empty: it may do so later.
-func lacking(err error) string {
+// missingFeature says why the server reports no changes; empty: it may do so later.
+func missingFeature(err error) string {
 	switch {
 	case errors.Is(err, errTooMany):
 		return "takes only one connection"
@@ -158,13 +158,13 @@ func lacking(err error) string {
 	return ""
 }
 
-// folderOf is the folder with that inode, or in which a file has it; nil: the kernel knows none.
+// folderOf is the folder with that inode number, or the folder of the file with it; nil: the kernel knows neither.
 func (s *Share) folderOf(inode uint64) *node {
 	if inode == s.root.StableAttr().Ino {
 		return s.root
 	}
 	s.known.mu.Lock()
-	// A file without an id at the server has a separate number here.
+	// A file without an id at the server is known under 0.
 	all := slices.Concat(s.known.nodes[inode], s.known.nodes[0])
 	s.known.mu.Unlock()
 	for _, each := range all {
@@ -181,7 +181,7 @@ func (s *Share) folderOf(inode uint64) *node {
 	return nil
 }
 
-// watchTree follows all changes below a folder that a person has named, whether a program watches it or not.
+// watchTree reports all changes below a configured folder.
 func (h *reporter) watchTree(folder string) {
 	for isAgain := false; ; isAgain = true {
 		err := h.followTree(folder, isAgain)
@@ -196,16 +196,16 @@ func (h *reporter) watchTree(folder string) {
 	}
 }
 
-// followTree returns when the server, or its connection, reports nothing more.
+// followTree returns when the server reports no further changes, or the connection has ended.
 func (h *reporter) followTree(folder string, isAgain bool) error {
 	onServer, err := h.share.characters.pathOnServer(folder)
 	if err != nil {
 		return err
 	}
-	begun, err := beginWatch(h.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
+	begun, err := watchOnServer(h.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
 		defer begun.handle.Close()
-		h.lacks("")
+		h.setMissing("")
 		if isAgain {
 			h.reportTree(folder, nil)
 		}
@@ -217,14 +217,14 @@ func (h *reporter) followTree(folder string, isAgain bool) error {
 			h.reportTree(folder, changed)
 		}
 	}
-	if what := lacking(err); what != "" {
-		h.lacks(what)
+	if what := missingFeature(err); what != "" {
+		h.setMissing(what)
 		return syscall.ENOTSUP
 	}
 	return err
 }
 
-// reportTree passes on changes below a folder; none: any change.
+// reportTree passes on changes below a folder; without any: everything may have changed.
 func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -249,7 +249,7 @@ func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 			}
 		}
 		if at == nil || !at.isFolder() {
-			// The kernel does not know that folder: no program watches it.
+			// The kernel does not know that folder, so no program watches it.
 			continue
 		}
 		each.Name = names[last]
@@ -264,22 +264,22 @@ func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 	}
 }
 
-// begun is a folder that the server has begun to report on.
-type begun struct {
+// serverWatch is a folder of which the server reports changes: the next ones are the result of changes.
+type serverWatch struct {
 	handle  *smb2.Handle
 	changes func() ([]smb2.Change, error)
 }
 
-// beginWatch returns once the server watches what is at path, if it is still that folder; nil: any.
-func beginWatch(s *Share, use client.Needs, path string, isTree bool, n *node) (begun, error) {
-	return client.Do(context.Background(), s.client, use, func(t client.Attempt) (begun, error) {
+// watchOnServer returns once the server watches the folder at path. If n is not nil, that must still be this folder.
+func watchOnServer(s *Share, use client.Needs, path string, isTree bool, n *node) (serverWatch, error) {
+	return client.Do(context.Background(), s.client, use, func(t client.Attempt) (serverWatch, error) {
 		if t.IsShared() {
-			// The only session: an open folder could not be renamed.
-			return begun{}, errTooMany
+			// In the only session: an open folder could not be renamed.
+			return serverWatch{}, errTooMany
 		}
 		opened, err := t.Share.OpenFolder(path)
 		if err != nil {
-			return begun{}, err
+			return serverWatch{}, err
 		}
 		if n != nil && !n.IsRoot() && !n.isSame(foundOn(t.Conn, opened.Seen)) {
 			err = syscall.ESTALE
@@ -291,6 +291,6 @@ func beginWatch(s *Share, use client.Needs, path string, isTree bool, n *node) (
 		if err != nil {
 			_, _ = opened.Close()
 		}
-		return begun{opened.Handle, changes}, err
+		return serverWatch{opened.Handle, changes}, err
 	}, nil)
 }

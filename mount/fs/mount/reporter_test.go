@@ -84,7 +84,7 @@ func (m *mounted) listen(folders ...string) *kernelEvents {
 		defer h.mu.Unlock()
 		count := 0
 		for n, each := range h.folders {
-			if slices.Contains(folders, n.Path(nil)) && each.knows.Load() {
+			if slices.Contains(folders, n.Path(nil)) && each.hasBefore.Load() {
 				count++
 			}
 		}
@@ -153,7 +153,7 @@ func TestChangesFromHereAreReportedOnce(t *testing.T) {
 	e.report("new own", "changed own", "written own")
 	rig.Must(t, os.Rename(m.here("own"), m.here("second")))
 	e.report("from own", "to second")
-	time.Sleep(ownFor + reportAgainAfter)
+	time.Sleep(localFor + reportAgainAfter)
 	e.report()
 	write(t, m.Theirs("second"), "of another")
 	e.report("changed second", "written second")
@@ -174,7 +174,7 @@ func TestManyChangesFromHereAreReportedOnce(t *testing.T) {
 	// As if the server could not say which.
 	m.share.root.reported.Load().notice(nil)
 	e.report(want...)
-	time.Sleep(ownFor + reportAgainAfter)
+	time.Sleep(localFor + reportAgainAfter)
 	e.report()
 	write(t, m.Theirs("7"), "of another")
 	e.report("changed 7", "written 7")
@@ -237,7 +237,7 @@ func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 		}
 	}
 	// Announced, and too late.
-	r.announce(m.share.root, report{Do: goneFile, Name: "file"}, found{})
+	r.expect(m.share.root, report{Do: goneFile, Name: "file"}, found{})
 	r.expected[0].until = time.Now()
 	if r.ask(report{Do: goneFile, Name: "file"}) == nil {
 		t.Error("a late call was not refused")
@@ -329,12 +329,12 @@ func TestAProgramThatOnlyWatchesGetsReports(t *testing.T) {
 			t.Fatal(lines.Text())
 		}
 		if !isInMemory {
-			m.share.watchers.sweep()
+			m.share.watchers.scan()
 			rig.Eventually(t, "the folder is watched", func() bool {
 				m.share.reporter.mu.Lock()
 				defer m.share.reporter.mu.Unlock()
 				for _, each := range m.share.reporter.folders {
-					return each.knows.Load()
+					return each.hasBefore.Load()
 				}
 				return false
 			})

@@ -12,8 +12,8 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// A server limits the open files of one connection. Beyond the limit, files that programs have not used for longest are closed, and
-// opened again, by name, when they are used.
+// A server limits the open files of one connection. Beyond the limit, the least recently used files are closed there, and opened again by name when
+// they are used.
 
 const (
 	// How many are closed at once.
@@ -28,7 +28,7 @@ type room struct {
 	saidAt time.Time // when it was last logged
 }
 
-// makeRoom closes files, or else gives up the watch of a folder, and says whether there was any.
+// makeRoom closes files, or else the watch of a folder, and returns whether it did.
 func (s *Share) makeRoom(c *client.Conn) (isMade bool) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
@@ -37,32 +37,32 @@ func (s *Share) makeRoom(c *client.Conn) (isMade bool) {
 		all = append(all, each.(*handle))
 		return true
 	})
-	slices.SortFunc(all, func(a, b *handle) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
+	slices.SortFunc(all, func(a, b *handle) int { return cmp.Compare(a.lastUsed.Load(), b.lastUsed.Load()) })
 	closed := 0
 	for _, h := range all {
-		if closed < closedAtOnce && h.giveBack(c) {
+		if closed < closedAtOnce && h.closeUnused(c) {
 			closed++
 		}
 	}
 	if closed == 0 {
-		return s.folders.giveBack()
+		return s.folders.endOldest()
 	}
 	if time.Since(s.room.saidAt) > fullEvery {
 		s.room.saidAt = time.Now()
-		log.Printf("the server takes no more than %d open files: those that were not used for longest are closed until they are used again", len(all))
+		log.Printf("the server takes no more than %d open files: the least recently used are closed until they are used again", len(all))
 	}
 	return true
 }
 
-// giveBack closes a file that no program uses now, and that is not locked and has a name.
-func (h *handle) giveBack(c *client.Conn) bool {
+// closeUnused closes a file at the server, unless a request uses it, it is locked, or it only has a hidden name.
+func (h *handle) closeUnused(c *client.Conn) bool {
 	n := h.node
 	n.mu.Lock()
 	hasHidden := len(n.hidden) > 0
 	n.mu.Unlock()
 	h.mu.Lock()
 	file := h.file
-	if hasHidden || file == nil || h.on != c || h.before != nil || h.users.Load() > 0 || n.locks.lockHandle.Load() != nil {
+	if hasHidden || file == nil || h.conn != c || h.replacedFile != nil || h.users.Load() > 0 || n.locks.lockHandle.Load() != nil {
 		h.mu.Unlock()
 		return false
 	}

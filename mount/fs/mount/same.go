@@ -9,24 +9,24 @@ import (
 	"mountaineer/mount/fs/identity"
 )
 
-// found is what the server shows at a name.
+// found is a file or folder as the server sent it.
 type found struct {
-	seen *smb2.FileStat
-	// In one session of one server, equal ids are one file. Ids are given again.
+	stat *smb2.FileStat
+	// Conn.Number and Conn.Epoch: servers reuse ids, but equal ids in one session are the same file.
 	session, epoch int
-	// The server's clock when it was asked.
+	// When the server sent it, by its clock.
 	at time.Time
 	// The target, if it is a symbolic link; empty: it is not one; nil: unknown.
 	target *string
-	// The target also of a link that is shown as a file.
+	// The target in the file, also if it is shown as a regular file.
 	read *string
 }
 
 func foundOn(c *client.Conn, seen *smb2.FileStat) found {
-	return found{seen: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
+	return found{stat: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
 }
 
-func lookAt(t client.Attempt, path string) (found, error) {
+func statAt(t client.Attempt, path string) (found, error) {
 	seen, err := t.Share.Look(path)
 	if err != nil {
 		return found{}, err
@@ -34,45 +34,45 @@ func lookAt(t client.Attempt, path string) (found, error) {
 	return foundOn(t.Conn, seen), nil
 }
 
-// lacksId: impacket's server lists files without their ids, and returns an id when one is opened. Its entries are only names.
-func (f found) lacksId() bool { return f.seen.FileId == 0 }
+// lacksId: impacket's server lists files without ids, and only sends an id in the answer to an open.
+func (f found) lacksId() bool { return f.stat.FileId == 0 }
 
-// self says which file a node is.
-type self struct {
+// fileIdentity says which file a node is.
+type fileIdentity struct {
 	id             uint64
 	session, epoch int
 	isFolder       bool
 	isLink         bool
-	// When it was made, ns; 0: the server may have made that up.
+	// The creation time, Unix ns; 0: the server may have derived it from other times.
 	created int64
 }
 
-func (f found) self() self {
-	return self{
-		id: f.seen.FileId, session: f.session, epoch: f.epoch, isFolder: f.seen.IsDir(), isLink: f.isLink(),
-		created: identity.OwnCreation(f.seen),
+func (f found) identity() fileIdentity {
+	return fileIdentity{
+		id: f.stat.FileId, session: f.session, epoch: f.epoch, isFolder: f.stat.IsDir(), isLink: f.isLink(),
+		created: identity.OwnCreation(f.stat),
 	}
 }
 
-// isSame: found is that file or folder, last seen as left. Samba has the earliest of a file's times as its creation time, if
-// it does not know it: that becomes another of these times when the earliest one changes, and proves nothing if it is older than before. A file that was
-// made since then is another one, to which the server has given the number again. A folder is the same if its id is: no bytes depend on it.
-func (s self) isSame(at found, left *smb2.FileStat) bool {
-	now, made := at.self(), at.seen.CreationTime
+// isSame: at is that file or folder, whose last known attributes are left. A file that was created since is a different one with a reused id. If
+// Samba does not know the creation time, it sends the earliest of the other times: that may change, and proves nothing if it is older than
+// before. For a folder the id suffices, as no bytes depend on it.
+func (s fileIdentity) isSame(at found, left *smb2.FileStat) bool {
+	now, made := at.identity(), at.stat.CreationTime
 	switch {
 	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || at.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true
 	case made.After(left.CreationTime) && made.After(left.ChangeTime):
-		return at.seen.EndOfFile == left.EndOfFile && at.seen.LastWriteTime.Equal(left.LastWriteTime)
+		return at.stat.EndOfFile == left.EndOfFile && at.stat.LastWriteTime.Equal(left.LastWriteTime)
 	}
 	return s.created == 0 || now.created == 0 || now.created == s.created
 }
 
-// next is the same file as found later: its creation time is kept once it is known.
-func (s self) next(at found) self {
-	next := at.self()
+// next is the identity after a later answer: a known creation time is kept.
+func (s fileIdentity) next(at found) fileIdentity {
+	next := at.identity()
 	next.isLink = s.isLink
 	if s.created != 0 {
 		next.created = s.created

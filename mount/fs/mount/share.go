@@ -1,24 +1,24 @@
 // Package mount shows a share as a file system.
 //
 // A Share is one FUSE mount, a node a file or folder that the kernel knows, a handle a file that a program has open. go-fuse calls their methods
-// (Lookup, Open, Read, Rename, …) for many requests at the same time. A request goes to the server by client.Do, as a function of the connection
-// that the link has just now: ask and atPath by name, onFile and onWriter by the server's handle.
+// (Lookup, Open, Read, Rename, …) for many requests at the same time. A method sends its request by client.Do, as a function that runs on
+// whatever connection the client has: query, atPath and atName by name, onFile and onWriter by the server's handle.
 //
-// Open files. openedOn opens the server's handle on the connection in use, and opens it again on the next one, if it is still the same file
-// (isSame); otherwise gone is set and the program gets ESTALE. The kernel's release closes it at the server later (closing counts these). A file
-// that is removed or replaced while it is open gets a hidden name until its last close (hidden.go).
+// Open files: openedOn opens the server's handle on the connection in use, and again on the next one if the file is still the same (isSame);
+// otherwise it sets lost, and the program gets ESTALE. After the kernel's release the server's handle is closed in the background. A file that is
+// removed or replaced while it is open gets a hidden name until its last close (hidden.go).
 //
-// What is known. Attributes are believed for a second, a listing for a minute while the server reports changes of the folder (folder.go, watch.go).
-// Read bytes stay in the kernel while the server's lease lasts (lease.go); dropRead and dropPages forget them.
+// Caches: the kernel keeps attributes for a second, and a folder's listing is used for a minute while the server reports changes of the
+// folder (folder.go, watch.go). The kernel keeps read bytes while the file's lease lasts (lease.go); dropRead and dropPages drop them.
 //
-// Changes. node.order lets those that grow or cut a file run one at a time. One that had no answer is repeated (Try.Again): the repetition first
-// checks whether the first try was done. Locks are in locks.go.
+// Changes: node.order runs those that grow or cut a file one at a time. A change without an answer is sent again (Attempt.IsRetry): the retry
+// first checks whether the server has executed it already. Locks of files: locks.go.
 //
-// Reports. The reporter watches folders that programs here watch by inotify (watchers.go finds them), compares their entries (reported_folder.go) and
-// has the repeater (repeat.go) make the kernel report each change.
+// Reports of changes by other clients: the reporter subscribes to folders that programs on this machine watch by inotify (watchers.go finds
+// them), compares their entries (reported_folder.go), and has the repeater (repeat.go) make the kernel report each change.
 //
-// Locks of this package: a turn of node.order and repeats.turn are held during requests, handle.mu only while the file is opened or closed, room.mu
-// while other files are closed, watchers.sweeping while /proc is read; all other mutexes for an instant. A turn is entered before handle.mu, and handle.mu before node.mu.
+// Mutexes: a turn of node.order and repeats.turn are held during requests, handle.mu only while the file is opened or closed, room.mu while other
+// files are closed, watchers.scanning while /proc is read; all others for an instant. A turn comes before handle.mu, handle.mu before node.mu.
 package mount
 
 import (
@@ -44,7 +44,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// How long the kernel may believe attributes and names without asking, so that changes of other clients are seen.
+// How long the kernel may use attributes and names without asking again: changes by other clients appear within that.
 var attributesFor = time.Second
 
 const closedWithin = 2 * time.Second
@@ -59,11 +59,11 @@ type Options struct {
 	ReadOnly          bool
 	Links             Links
 	AllowOther        bool
-	// Locks of programs exclude programs of this machine only.
+	// Locks only exclude programs on this machine.
 	LocalLocks bool
 	// The share's folder in the home; empty: none.
 	State string
-	// Folders in which all changes of other clients are reported, whether a program watches them or not.
+	// Folders below which all changes by other clients are reported, whether a program watches them or not.
 	Watch []string
 }
 
@@ -79,97 +79,95 @@ type Share struct {
 	hidden      hiddenFiles
 	copies      copies
 	lockedFiles lockedFiles
-	// The library opens a file of the mount before it is ready: nothing may wait for the server then, or a kill would never end this program.
+	// While this is false no request may wait for the server: the library itself opens the mount, and a kill could not end this program.
 	isMounted atomic.Bool
-	// When a name or a file was last changed from here, ns.
-	written atomic.Int64
-	opened  atomic.Int64
-	handles sync.Map // that the server has not closed for good
-	room    room
+	// When a program on this machine last changed a file or name, Unix ns.
+	lastChange atomic.Int64
+	opened     atomic.Int64
+	handles    sync.Map // whose last close the server has not answered
+	room       room
 
-	kernelAhead kernelAhead
-	// By the server's clock: when it closed the last file that was written from here, ns.
-	changedThere atomic.Int64
-	// Listings of this server say nothing of files but their names.
+	kernelReadAhead kernelReadAhead
+	// When the server closed the last file that this mount has written, by the server's clock, Unix ns.
+	lastCloseTime atomic.Int64
+	// Listings of this server only have names.
 	listsNoIds atomic.Bool
 	// Reports changes of other clients to programs here.
 	watchers watchers
 	reporter reporter
 	repeats  repeats
-	// Work that no program waits for.
-	behind sync.WaitGroup
+	// Work that no request waits for.
+	background sync.WaitGroup
 
 	characters characters
 }
 
-// Mount makes the mount. l has signed in.
+// Mount makes the mount; cl has signed in.
 func Mount(cl *client.Client, options Options) (*Share, error) {
 	s := &Share{Options: options, client: cl, characters: characters(cl.Characters())}
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
 	s.hidden.open(options.State)
 	s.root = &node{share: s}
-	at, err := s.root.look(context.Background(), "")
+	at, err := s.root.statPath(context.Background(), "")
 	if err != nil {
 		return nil, err
 	}
 	s.root.learn(at)
-	cl.OnMove(s.leaveLocks, s.arrived)
+	cl.OnMove(s.closeLockHandles, s.onConnected)
 	cl.OnFull(s.makeRoom)
-	// The kernel checks the modes.
-	how := []string{"nosuid", "nodev", "default_permissions"}
-	if s.ReadOnly {
-		how = append(how, "ro")
+	device, err := s.serve()
+	if err != nil {
+		return nil, smb.Fail(smb.Fuse, err)
 	}
-	mountOptions := fuse.MountOptions{
-		FsName:            s.Source,
-		Name:              programName,
-		Options:           how,
-		AllowOther:        s.AllowOther,
-		MaxBackground:     64,
-		MaxWrite:          chunkAtMost,
-		DisableXAttrs:     true,
-		EnableLocks:       !s.LocalLocks,
-		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
+	s.kernelReadAhead.begin(device)
+	s.beginReporting(device)
+	if !s.ReadOnly {
+		s.background.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
+	}
+	return s, nil
+}
+
+// serve mounts the share and answers the kernel from then on. It returns the mount's device.
+func (s *Share) serve() (device uint64, err error) {
+	options := s.mountOptions()
+	raw := fs.NewNodeFS(s.root, &fs.Options{MountOptions: options, AttrTimeout: &attributesFor, EntryTimeout: &attributesFor, NullPermissions: true})
+	if _, err := os.Stat(s.Folder); err != nil {
+		return 0, err
+	}
+	if s.server, err = fuse.NewServer(kernel{raw, s}, s.Folder, &options); err != nil {
+		return 0, err
+	}
+	go s.server.Serve()
+	if err := s.server.WaitMount(); err != nil {
+		return 0, err
+	}
+	var root unix.Stat_t
+	err = unix.Stat(s.Folder, &root)
+	s.isMounted.Store(true)
+	return root.Dev, err
+}
+
+func (s *Share) mountOptions() fuse.MountOptions {
+	// The kernel checks the modes.
+	options := []string{"nosuid", "nodev", "default_permissions"}
+	if s.ReadOnly {
+		options = append(options, "ro")
+	}
+	return fuse.MountOptions{
+		FsName: s.Source, Name: programName, Options: options, AllowOther: s.AllowOther, MaxBackground: 64, MaxWrite: chunkAtMost, DisableXAttrs: true,
+		EnableLocks: !s.LocalLocks, ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
 		PanicHandler: func(value any) fuse.Status {
 			safely.Panicked(value)
 			return fuse.EIO
 		},
 	}
-	raw := fs.NewNodeFS(s.root, &fs.Options{
-		MountOptions:    mountOptions,
-		AttrTimeout:     &attributesFor,
-		EntryTimeout:    &attributesFor,
-		NullPermissions: true,
-	})
-	if _, err := os.Stat(s.Folder); err != nil {
-		return nil, smb.Fail(smb.Fuse, err)
-	}
-	if s.server, err = fuse.NewServer(kernel{raw, s}, s.Folder, &mountOptions); err != nil {
-		return nil, smb.Fail(smb.Fuse, err)
-	}
-	go s.server.Serve()
-	if err := s.server.WaitMount(); err != nil {
-		return nil, smb.Fail(smb.Fuse, err)
-	}
-	var is unix.Stat_t
-	err = unix.Stat(s.Folder, &is)
-	s.isMounted.Store(true)
-	if err != nil {
-		return nil, smb.Fail(smb.Fuse, err)
-	}
-	s.kernelAhead.begin(is.Dev)
-	s.beginReporting(is.Dev)
-	if !s.ReadOnly {
-		s.behind.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
-	}
-	return s, nil
 }
 
-// Wait returns once the share is unmounted, and what no program waits for is done, or takes too long.
+// Wait returns once the share is unmounted and background work has ended, or takes too long.
 func (s *Share) Wait() {
 	s.server.Wait()
 	s.endReporting()
-	_, _ = client.Await(context.Background(), nil, safely.Done(s.behind.Wait), time.Now().Add(closedWithin))
+	_, _ = client.Await(context.Background(), nil, safely.Done(s.background.Wait), time.Now().Add(closedWithin))
 }
 
 // Unmount fails while something is open.
@@ -179,7 +177,7 @@ func (s *Share) Unmount() error {
 	return s.server.Unmount()
 }
 
-// Detach takes the mount away; open files end with this program.
+// Detach unmounts although files are open; they are lost when this program ends.
 func (s *Share) Detach() error {
 	return exec.Command("fusermount3", "-u", "-z", s.Folder).Run()
 }
@@ -187,16 +185,16 @@ func (s *Share) Detach() error {
 // Counts are the handles that programs have open, and the removed files among them.
 func (s *Share) Counts() (open, hidden int) { return int(s.opened.Load()), s.hidden.count() }
 
-// Known are files that tell the server from another one: those that are open, then others that the kernel knows.
+// Known returns files by which the server is recognized: the open ones, then others that the kernel knows.
 func (s *Share) Known() []identity.Entry { return s.known.entries() }
 
-// Killed: the thread that asked is going to end, and waits only for its answer.
+// Killed: the thread that sent the request was killed, and only waits for the answer.
 func Killed(ctx context.Context) bool {
 	request, ok := ctx.(*fuse.Context)
 	if !ok {
 		return ctx.Err() != nil
 	}
-	// 0: of a namespace that is not seen from here.
+	// 0: it is in another PID namespace.
 	pid := int(int32(request.Caller.Pid))
 	if pid <= 0 {
 		return false
@@ -215,13 +213,13 @@ func Killed(ctx context.Context) bool {
 	return false
 }
 
-// The daemon's process that asks mounts runs this program.
+// The name of the daemon's process that checks mounts.
 const checker = "prober-child"
 
-// To read what a process runs takes that long only while the process waits for a page of this mount.
+// Reading a command line takes longer only if its process waits for a page of this mount.
 const readWithin = 50 * time.Millisecond
 
-// Check: the daemon asks, to learn how the mount is.
+// IsCheck: the daemon sent the request, to check the mount.
 func IsCheck(ctx context.Context) bool {
 	request, ok := ctx.(*fuse.Context)
 	if !ok {
@@ -237,12 +235,12 @@ func IsCheck(ctx context.Context) bool {
 	})
 }
 
-// ask plays op on the session for files; it changes nothing, or the same if it is played twice.
-func ask[T any](ctx context.Context, s *Share, op func(client.Attempt) (T, error)) (T, error) {
+// query runs op on the session for files. op changes nothing, or the same if it runs twice.
+func query[T any](ctx context.Context, s *Share, op func(client.Attempt) (T, error)) (T, error) {
 	return client.Do(ctx, s.client, client.Needs{Session: client.Files}, op, nil)
 }
 
-// change is ask for an op that changes something.
+// change runs an op that changes something.
 func change[T any](ctx context.Context, s *Share, session client.Session, op func(client.Attempt) (T, error), unwanted func(T)) (T, error) {
 	return client.Do(ctx, s.client, client.Needs{Session: session, Changes: true}, op, unwanted)
 }

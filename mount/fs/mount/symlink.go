@@ -16,11 +16,11 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// Links says which symbolic links are shown; others are files.
+// Links says which symbolic links are shown as such; others are shown as files.
 type Links int
 
 const (
-	// LinksInside: those whose target lies in the share.
+	// LinksInside: those whose target is in the share.
 	LinksInside Links = iota
 	AllLinks
 	NoLinks
@@ -35,8 +35,8 @@ func ParseLinks(text string) (Links, error) {
 	return 0, errors.New("one of inside, true and false")
 }
 
-// A symbolic link is a file of this length, as Macs and the kernel's SMB client (mfsymlinks) keep it: a mark, the length and the digest of the
-// target, then the target and blanks.
+// On the server a symbolic link is a file of this length, in the format of macOS and of the kernel's SMB client (mfsymlinks): XSym, the length and
+// digest of the target, the target, and blanks.
 const (
 	linkLength   = 1067
 	linkHead     = "XSym\n%04d\n%x\n"
@@ -68,9 +68,9 @@ func decodeLink(data []byte) string {
 	return target
 }
 
-// symlink is what was read of a file that may be a link, and when the server says that it was changed before.
+// symlink is what was read of a file that may be a link, with the times of the file at that moment.
 type symlink struct {
-	target           string // also of one that is shown as a file
+	target           string // also if it is shown as a file
 	changed, written time.Time
 	isKnown          bool
 }
@@ -80,15 +80,15 @@ func (f found) isLink() bool { return f.target != nil && *f.target != "" }
 // learn: the caller holds the node's mu.
 func (l *symlink) learn(at found) {
 	if at.target != nil && at.read != nil {
-		*l = symlink{*at.read, at.seen.ChangeTime, at.seen.LastWriteTime, true}
+		*l = symlink{*at.read, at.stat.ChangeTime, at.stat.LastWriteTime, true}
 	}
 }
 
 func (s *Share) mayBeLink(at found) bool {
-	return s.Links != NoLinks && at.seen.EndOfFile == linkLength && !at.seen.IsDir()
+	return s.Links != NoLinks && at.stat.EndOfFile == linkLength && !at.stat.IsDir()
 }
 
-// resolved says whether the file at that name in the folder n is a symbolic link. One that is open here stays a file.
+// resolved adds to at whether the file at that name in the folder n is a symbolic link. An open file is not.
 func (n *node) resolved(ctx context.Context, name string, at found) (found, error) {
 	child := n.childOf(name)
 	isKnown := child != nil && child.isSame(at)
@@ -104,7 +104,7 @@ func (n *node) resolved(ctx context.Context, name string, at found) (found, erro
 			return at, nil
 		}
 	}
-	data, err := inFolder(ctx, n, name, looking, func(t client.Attempt, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
+	data, err := atName(ctx, n, name, reading, func(t client.Attempt, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
 	if err != nil && !isDenied(err) {
 		return at, err
 	}
@@ -124,7 +124,7 @@ func (n *node) knownTarget(at found) (target string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	known := n.symlink
-	return known.target, known.isKnown && known.changed.Equal(at.seen.ChangeTime) && known.written.Equal(at.seen.LastWriteTime)
+	return known.target, known.isKnown && known.changed.Equal(at.stat.ChangeTime) && known.written.Equal(at.stat.LastWriteTime)
 }
 
 // shownTarget is empty for a link that is shown as a file.
@@ -135,9 +135,9 @@ func (n *node) shownTarget(target string) string {
 	return target
 }
 
-// isOutside: a link in this folder with that target may lead out of the share. A step up after another name counts, as that may be a link.
+// isOutside: a link in this folder with that target may lead out of the share. So may .. after a name, which may be a link.
 func (n *node) isOutside(target string) bool {
-	folder, err := n.where()
+	folder, err := n.serverPath()
 	if err != nil || strings.HasPrefix(target, "/") {
 		return true
 	}
@@ -169,14 +169,14 @@ func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
 	n.mu.Lock()
 	target := n.symlink.target
 	n.mu.Unlock()
-	// It may have been moved since it was found.
+	// It may have been moved since it was looked up.
 	if parent, _ := n.folder(); parent == nil || parent.shownTarget(target) == "" {
 		return nil, syscall.ESTALE
 	}
 	return []byte(target), 0
 }
 
-// Symlink makes none that would be shown as a file.
+// Symlink refuses targets that would be shown as a file.
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if n.share.Links == NoLinks || n.shownTarget(target) == "" {
 		return nil, syscall.EPERM
@@ -185,11 +185,11 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		return nil, syscall.ENAMETOOLONG
 	}
 	data, mark := encodeLink(target), newMark()
-	at, err := inFolder(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
+	at, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
 		if t.IsRetry && isTaken(err) {
-			// A try before this one may have made it, or only its name.
-			if _, err = mark.made(t.Conn, path, err); err == nil {
+			// An earlier attempt may have made it, or only an empty file.
+			if _, err = mark.findMade(t.Conn, path, err); err == nil {
 				err = t.Share.Delete(path, false)
 			}
 			if err == nil {
@@ -203,5 +203,5 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		at.target, at.read = &target, &target
 		return at, nil
 	})
-	return n.made(ctx, name, at, err, out)
+	return n.answerMade(ctx, name, at, err, out)
 }

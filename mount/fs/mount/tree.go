@@ -24,23 +24,23 @@ type node struct {
 	share *Share
 	// The entries of this folder, as a listing has shown them.
 	names names
-	// Changes of this file wait for each other.
+	// Orders the changes of this file.
 	order order
-	// The ranges that programs here have locked.
+	// The ranges that programs on this machine have locked.
 	locks locks
 
-	mu      sync.Mutex
-	self    self
-	seen    *smb2.FileStat
-	times   times
-	symlink symlink
-	open    map[*handle]struct{} // until programs have closed them
-	opened  fs.Place             // the name by which it was opened first
-	closing int                  // handles that programs have closed and the server not yet
-	hidden  []string             // where its names are since they were removed while it was open
-	changed time.Time            // when it was last changed from here
-	known   time.Time            // when the server last said how it is; zero: it is to be asked again
-	// The server breaks it before another client changes the file; nil: it granted none.
+	mu        sync.Mutex
+	identity  fileIdentity
+	stat      *smb2.FileStat
+	times     times
+	symlink   symlink
+	open      map[*handle]struct{} // until the kernel releases them
+	openedAs  fs.Place             // the name by which the first of them was opened
+	closing   int                  // handles that the kernel has released and the server not closed yet
+	hidden    []string             // its hidden names: it was removed or replaced while it was open
+	changedAt time.Time            // when a program on this machine last changed it
+	statAt    time.Time            // when the server sent stat; zero: it has to be read again
+	// nil: the server granted none, or has broken it.
 	lease      smb2.Lease
 	leaseOn    *client.Conn
 	leasedKey  smb2.LeaseKey
@@ -86,75 +86,75 @@ var (
 func (n *node) isSame(at found) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.self.isSame(at, n.seen)
+	return n.identity.isSame(at, n.stat)
 }
 
 func (n *node) isFolder() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.self.isFolder
+	return n.identity.isFolder
 }
 
-// isFileOf: both nodes are one file, known by two names.
+// isFileOf: both nodes are the same file, by two names.
 func (n *node) isFileOf(other *node) bool {
 	n.mu.Lock()
-	mine := n.self
+	mine := n.identity
 	n.mu.Unlock()
 	other.mu.Lock()
 	defer other.mu.Unlock()
-	return mine.id == other.self.id && mine.epoch == other.self.epoch && mine.isFolder == other.self.isFolder && mine.created == other.self.created
+	return mine.id == other.identity.id && mine.epoch == other.identity.epoch && mine.isFolder == other.identity.isFolder && mine.created == other.identity.created
 }
 
 func (n *node) size() int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.seen.EndOfFile
+	return n.stat.EndOfFile
 }
 
 func (n *node) id() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.self.id
+	return n.identity.id
 }
 
-// learn takes over what the server shows of the file.
+// learn stores the attributes that the server has sent.
 func (n *node) learn(at found) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.symlink.learn(at)
-	n.known = time.Now()
-	if n.seen == nil {
-		n.self, n.seen = at.self(), at.seen
+	n.statAt = time.Now()
+	if n.stat == nil {
+		n.identity, n.stat = at.identity(), at.stat
 		return
 	}
-	n.self = n.self.next(at)
-	links := n.seen.NumberOfLinks
-	if n.seen = at.seen; n.seen.NumberOfLinks == 0 {
-		// A listing does not know it.
-		seen := *at.seen
-		seen.NumberOfLinks, n.seen = links, &seen
+	n.identity = n.identity.next(at)
+	links := n.stat.NumberOfLinks
+	if n.stat = at.stat; n.stat.NumberOfLinks == 0 {
+		// Listings do not have it.
+		seen := *at.stat
+		seen.NumberOfLinks, n.stat = links, &seen
 	}
 }
 
-// saw is learn for a file that is known: bytes that were read of it are dropped before the kernel gets to know that it has changed.
-func (n *node) saw(at found) {
+// refresh is learn for a file with known attributes. If it has changed, bytes that were read ahead are dropped before the kernel learns that.
+func (n *node) refresh(at found) {
 	n.mu.Lock()
-	before, wrote := n.seen, n.times.wrote
+	before, wrote := n.stat, n.times.wrote
 	n.mu.Unlock()
 	n.learn(at)
-	seen := at.seen
+	seen := at.stat
 	isChanged := !before.ChangeTime.Equal(seen.ChangeTime) || !before.LastWriteTime.Equal(seen.LastWriteTime)
 	if before.EndOfFile != seen.EndOfFile || isChanged && wrote.IsZero() {
 		n.dropRead()
 	}
 }
 
-// wrote notes a change from here: bytes that were read by any of its names are dropped.
-func (n *node) wrote() {
+// contentChanged: a program on this machine has changed the content. Bytes that were read ahead by any of its names are dropped.
+func (n *node) contentChanged() {
 	now := time.Now()
-	n.share.written.Store(now.UnixNano())
+	n.share.lastChange.Store(now.UnixNano())
 	n.mu.Lock()
-	n.changed = now
+	n.changedAt = now
 	n.mu.Unlock()
 	n.dropRead()
 	for _, twin := range n.share.known.twinsOf(n) {
@@ -163,44 +163,44 @@ func (n *node) wrote() {
 	}
 }
 
-// hasChanged notes a change of a name in this folder from here.
-func (n *node) hasChanged(name string) {
+// nameChanged: a program on this machine has changed that name in the folder.
+func (n *node) nameChanged(name string) {
 	now := time.Now()
-	n.share.written.Store(now.UnixNano())
+	n.share.lastChange.Store(now.UnixNano())
 	n.names.forget(name)
 	if reported := n.reported.Load(); reported != nil {
-		reported.ownChange(name)
+		reported.localChange(name)
 	}
 	if n.IsRoot() {
 		n.share.client.RootChanged()
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.changed = now
+	n.changedAt = now
 }
 
-// answered notes a write that the server has answered.
-func (n *node) answered(c *client.Conn, end int64) {
+// writeAnswered: the server has answered a write or resize, whose bytes end at end.
+func (n *node) writeAnswered(c *client.Conn, end int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// As exactly as the server keeps it.
+	// As precise as the server keeps it.
 	n.times.wrote = time.Now().Add(c.ClockAhead).Truncate(100)
-	if end > n.seen.EndOfFile {
-		seen := *n.seen
+	if end > n.stat.EndOfFile {
+		seen := *n.stat
 		seen.EndOfFile = end
-		n.seen = &seen
+		n.stat = &seen
 	}
 }
 
-// isListed: what a listing of that time says of the node is still true.
-func (n *node) isListed(asked time.Time) bool {
+// isUnchangedSince: no program on this machine has changed or opened the node since then, so that a listing of that time is true.
+func (n *node) isUnchangedSince(asked time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.open) == 0 && n.closing == 0 && n.changed.Before(asked)
+	return len(n.open) == 0 && n.closing == 0 && n.changedAt.Before(asked)
 }
 
-// isBusy: no listing would be true for long.
-func (n *node) isBusy() bool { return !n.isListed(time.Now().Add(-attributesFor)) }
+// isBusy: it is open or has just been changed, so that a listing would soon be outdated.
+func (n *node) isBusy() bool { return !n.isUnchangedSince(time.Now().Add(-attributesFor)) }
 
 func (n *node) handles() []*handle {
 	n.mu.Lock()
@@ -212,14 +212,14 @@ func (n *node) handles() []*handle {
 	return all
 }
 
-// dropRead drops the bytes that were read ahead.
+// dropRead drops bytes that were read ahead.
 func (n *node) dropRead() {
 	for _, h := range n.handles() {
 		h.ahead.drop()
 	}
 }
 
-// forgetSoon has the bytes that a program reads now of a file without a lease read again after a second.
+// forgetSoon drops the bytes that are read now after a second: the file has no lease.
 func (n *node) forgetSoon() {
 	if n.isForgetting.Swap(true) {
 		return
@@ -231,14 +231,14 @@ func (n *node) forgetSoon() {
 	}))
 }
 
-// OnForget: the kernel no longer knows it.
+// OnForget: the kernel has forgotten the node.
 func (n *node) OnForget() { n.share.known.remove(n) }
 
 func (n *node) fill(out *fuse.Attr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.share.fill(out, n.seen, n.times.shown(n.seen))
-	if n.self.isLink {
+	n.share.fill(out, n.stat, n.times.shown(n.stat))
+	if n.identity.isLink {
 		out.Mode, out.Size = syscall.S_IFLNK|0o777, uint64(len(n.symlink.target))
 	}
 	out.Ino = n.StableAttr().Ino
@@ -254,7 +254,7 @@ func (s *Share) fill(out *fuse.Attr, seen *smb2.FileStat, written time.Time) {
 	out.Size = uint64(seen.EndOfFile)
 	out.Blocks = uint64(seen.AllocationSize+511) / 512
 	if out.Blocks == 0 {
-		// Some servers keep small files without a block, and programs take that for a file of zeros.
+		// Some servers store small files in no block, which programs would take for a sparse file.
 		out.Blocks = (out.Size + 511) / 512
 	}
 	out.Blksize = chunkAtMost
@@ -269,7 +269,7 @@ func (s *Share) fill(out *fuse.Attr, seen *smb2.FileStat, written time.Time) {
 	out.SetTimes(&seen.LastAccessTime, &written, &changed)
 }
 
-// childOf is what the kernel knows at that name; nil: nothing.
+// childOf is the node that the kernel knows at that name; nil: none.
 func (n *node) childOf(name string) *node {
 	if child := n.GetChild(name); child != nil {
 		known, _ := child.Operations().(*node)
@@ -278,7 +278,7 @@ func (n *node) childOf(name string) *node {
 	return nil
 }
 
-// folder is the one that the kernel knows this file in, and its name there; nil: none, or not one of the share.
+// folder is the folder in which the kernel knows this file, and its name there; nil: none, or the folder of snapshots.
 func (n *node) folder() (folder *node, name string) {
 	name, inode := n.EmbeddedInode().Parent()
 	if inode != nil {
@@ -287,11 +287,11 @@ func (n *node) folder() (folder *node, name string) {
 	return folder, name
 }
 
-// child is the node for what the server has at that name: the one that the kernel has, also after a rename, if it is that file; or that of
-// another name of the file, if it has several; or a new one.
+// child is the node of the file that the server has at that name: the one that the kernel knows there or by another name of the file, or a new
+// one.
 func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
 	if old := n.childOf(name); old != nil && old.isSame(at) {
-		old.saw(at)
+		old.refresh(at)
 		return old.EmbeddedInode()
 	}
 	attr := n.attrFor(name, at)
@@ -299,26 +299,26 @@ func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
 	child.learn(at)
 	inode := n.NewInode(ctx, child, attr)
 	if known := inode.Operations().(*node); known != child {
-		known.saw(at)
+		known.refresh(at)
 	} else {
-		n.share.known.add(child, at.seen.FileId)
+		n.share.known.add(child, at.stat.FileId)
 	}
 	return inode
 }
 
-// attrFor distinguishes the node from others. The generation does so for files that have one id, as in snapshots within a share, and for an id
-// that was given again. Another spelling of a name is a separate node with the same number: with one inode, the kernel would take a change
-// of the spelling for a rename of a file over itself, and do nothing.
+// attrFor is what identifies a node to the library. Generations distinguish files with the same id: those of snapshots, and later files that got
+// the id again. A different spelling of a name is a separate node with the same inode number: with the same node, the kernel would take a
+// change of the spelling for a rename of a file over itself, and do nothing.
 func (n *node) attrFor(name string, at found) fs.StableAttr {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte{byte(at.epoch)})
 	full := path.Join(n.Path(nil), name)
 	isVersion := strings.HasPrefix(full, versionsFolder+"/")
-	if at.seen.NumberOfLinks < 2 || at.seen.IsDir() || isVersion || n.hasOtherSpelling(name, at) {
+	if at.stat.NumberOfLinks < 2 || at.stat.IsDir() || isVersion || n.hasOtherSpelling(name, at) {
 		_, _ = hash.Write([]byte(full))
 	}
-	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: at.seen.FileId, Gen: hash.Sum64() ^ uint64(at.self().created)}
-	if at.seen.IsDir() {
+	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: at.stat.FileId, Gen: hash.Sum64() ^ uint64(at.identity().created)}
+	if at.stat.IsDir() {
 		attr.Mode = syscall.S_IFDIR
 	} else if at.isLink() {
 		attr.Mode = syscall.S_IFLNK
@@ -329,7 +329,7 @@ func (n *node) attrFor(name string, at found) fs.StableAttr {
 	return attr
 }
 
-// inoOf: 1 is the root's, and the highest number means that there is none.
+// inoOf is id unless that is reserved: 1 is the root, the highest number means none.
 func inoOf(id, otherwise uint64) uint64 {
 	if id <= 1 || id == ^uint64(0) {
 		return otherwise | 1<<63
@@ -346,15 +346,15 @@ func (n *node) hasOtherSpelling(name string, at found) bool {
 	return false
 }
 
-func (n *node) look(ctx context.Context, path string) (found, error) {
-	return ask(ctx, n.share, func(t client.Attempt) (found, error) { return lookAt(t, path) })
+func (n *node) statPath(ctx context.Context, path string) (found, error) {
+	return query(ctx, n.share, func(t client.Attempt) (found, error) { return statAt(t, path) })
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if isRepeated(ctx) {
 		return n.lookupRepeated(ctx, name, out)
 	}
-	at, err := n.find(ctx, name)
+	at, err := n.lookup(ctx, name)
 	if err == nil {
 		at, err = n.resolved(ctx, name, at)
 	}
@@ -364,7 +364,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 			return n.versionsOf(ctx, name, out)
 		}
 		if errno == syscall.ENOENT && len(name) > nameAtMost {
-			// No file of that name could be made.
+			// No file of that name can exist.
 			errno = syscall.ENAMETOOLONG
 		}
 		return nil, errno
@@ -375,7 +375,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 }
 
 func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if left := n.knownFor(); left > 0 {
+	if left := n.statValidFor(); left > 0 {
 		n.fill(&out.Attr)
 		out.SetTimeout(left)
 		return 0
@@ -384,7 +384,7 @@ func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 		n.fill(&out.Attr)
 		return 0
 	}
-	at, err := n.lookAgain(ctx)
+	at, err := n.freshStat(ctx)
 	if parent, name := n.folder(); err == nil && parent != nil {
 		at, err = parent.resolved(ctx, name, at)
 	}
@@ -394,34 +394,34 @@ func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 	if err != nil {
 		return errnoOf(err)
 	}
-	n.saw(at)
+	n.refresh(at)
 	n.fill(&out.Attr)
 	return 0
 }
 
-// knownFor is how much longer that is true which the server has said of a file since it was last changed from here.
-func (n *node) knownFor() time.Duration {
+// statValidFor is how much longer stat may be used; 0: it is too old, or from before the last change by this machine.
+func (n *node) statValidFor() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.self.isFolder || n.known.Before(n.changed) {
+	if n.identity.isFolder || n.statAt.Before(n.changedAt) {
 		return 0
 	}
-	return attributesFor - time.Since(n.known)
+	return attributesFor - time.Since(n.statAt)
 }
 
-// lookAgain reads the attributes by a handle if there is one, else by the name, which may be another file's by now.
-func (n *node) lookAgain(ctx context.Context) (found, error) {
+// freshStat reads the attributes by a handle if the file is open, else by its name, which may belong to a different file now.
+func (n *node) freshStat(ctx context.Context) (found, error) {
 	handles := n.handles()
 	for _, h := range handles {
 		if h.isOpened() {
-			return h.look(ctx)
+			return h.stat(ctx)
 		}
 	}
 	if at, ok := n.listedByParent(); ok {
 		return at, nil
 	}
-	return atPath(ctx, n, looking, func(t client.Attempt, path string) (found, error) {
-		at, err := lookAt(t, path)
+	return atPath(ctx, n, reading, func(t client.Attempt, path string) (found, error) {
+		at, err := statAt(t, path)
 		if err == nil && !n.isSame(at) && !n.IsRoot() || len(handles) > 0 && isAbsent(err) {
 			err = syscall.ESTALE
 		}
@@ -430,7 +430,7 @@ func (n *node) lookAgain(ctx context.Context) (found, error) {
 }
 
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	space, err := atPath(ctx, n, looking, func(t client.Attempt, path string) (smb2.FileFsInfo, error) { return t.Share.Space(path) })
+	space, err := atPath(ctx, n, reading, func(t client.Attempt, path string) (smb2.FileFsInfo, error) { return t.Share.Space(path) })
 	if err != nil {
 		return errnoOf(err)
 	}

@@ -16,13 +16,13 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// The folder of the root that has the server's snapshots, each as a folder named by its time. No listing shows it, and a folder of that name
-// in the share comes first.
+// The folder in the root that has the server's snapshots, each as a folder named by its time. No listing shows it. If the share has a folder of
+// that name, that is used instead.
 const versionsFolder = ".versions"
 
 const versionForm = "2006-01-02T15:04:05Z"
 
-// versions is that folder.
+// versions is the node of that folder.
 type versions struct {
 	fs.Inode
 	share *Share
@@ -34,9 +34,9 @@ var (
 	_ fs.NodeGetattrer = (*versions)(nil)
 )
 
-// snapshots are the times of those that the server shows, oldest first.
+// snapshots are the times of the server's snapshots, oldest first.
 func (s *Share) snapshots(ctx context.Context) ([]time.Time, error) {
-	times, err := ask(ctx, s, func(t client.Attempt) ([]time.Time, error) {
+	times, err := query(ctx, s, func(t client.Attempt) ([]time.Time, error) {
 		root, err := t.Share.OpenFolder("")
 		if err != nil {
 			return nil, err
@@ -51,7 +51,7 @@ func (s *Share) snapshots(ctx context.Context) ([]time.Time, error) {
 	return times, err
 }
 
-// versionsOf is the folder of the snapshots, where name is its name and the share has none of that name.
+// versionsOf looks up the folder of snapshots in the root.
 func (n *node) versionsOf(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if !n.IsRoot() || name != versionsFolder {
 		return nil, syscall.ENOENT
@@ -71,7 +71,7 @@ func (n *node) versionsOf(ctx context.Context, name string, out *fuse.EntryOut) 
 	return inode, 0
 }
 
-// inoOfVersion: the server numbers the files of a snapshot as it does the present ones.
+// inoOfVersion: in a snapshot, files have the same ids as the present ones.
 func inoOfVersion(path string) uint64 {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(path))
@@ -106,7 +106,7 @@ func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	at, err := ask(ctx, v.share, func(t client.Attempt) (found, error) { return lookAt(t, smb2.SnapshotPath(wanted)) })
+	at, err := query(ctx, v.share, func(t client.Attempt) (found, error) { return statAt(t, smb2.SnapshotPath(wanted)) })
 	if err != nil {
 		return nil, errnoOf(err)
 	}
@@ -120,7 +120,7 @@ func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	return inode, 0
 }
 
-// intoVersion is the path of a file of a snapshot: names lead to it, the last one first.
+// intoVersion splits the names of a path (the last one first) into a snapshot's path and the names below it.
 func intoVersion(first *fs.Inode, names []string) (root string, rest []string) {
 	if _, ok := first.Operations().(*versions); !ok || len(names) < 2 {
 		return "", names
@@ -129,7 +129,7 @@ func intoVersion(first *fs.Inode, names []string) (root string, rest []string) {
 	return smb2.SnapshotPath(at), names[:len(names)-2]
 }
 
-// isVersion: it cannot be changed.
+// isVersion: the path is in a snapshot, which cannot be changed.
 func isVersion(path string) bool {
 	return strings.HasPrefix(path, "@GMT-") && smb2.IsSnapshotPath(path)
 }

@@ -13,16 +13,16 @@ import (
 
 const (
 	watchesAtMost = 64
-	// A folder is watched when it is listed for the second time within that.
+	// A folder that is listed twice within this time is watched.
 	usedWithin = time.Minute
 )
 
-// folders has the watched ones: the most used. The server reports what changes in them.
+// folders has the folders of which the server reports changes: those that programs watch, and those that are listed most.
 type folders struct {
-	mu      sync.Mutex
-	used    map[*node]time.Time // when a folder that is not watched was last listed
-	watches map[*node]*watch
-	kept    atomic.Int64 // entries of all folders
+	mu            sync.Mutex
+	listedAt      map[*node]time.Time // when folders without a watch were last listed
+	watches       map[*node]*watch
+	cachedEntries atomic.Int64 // in the listings of all folders
 }
 
 // watch is a folder whose changes the server reports.
@@ -30,7 +30,7 @@ type watch struct {
 	node   *node
 	usedAt time.Time // under the mu of folders
 
-	// Called with each change in it; nil: only listings use the watch.
+	// Called with each change in it; nil: only the cached listing uses the watch.
 	report func([]smb2.Change)
 	ended  chan struct{}
 	why    error
@@ -41,7 +41,7 @@ type watch struct {
 	isEnded bool
 }
 
-// isIntactSince: no change was missed since then.
+// isIntactSince: the server has reported all changes since then.
 func (w *watch) isIntactSince(asked time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,13 +57,13 @@ func (f *folders) watched(n *node) *watch {
 		f.mu.Unlock()
 		return w
 	}
-	if f.used == nil {
-		f.used, f.watches = map[*node]time.Time{}, map[*node]*watch{}
+	if f.listedAt == nil {
+		f.listedAt, f.watches = map[*node]time.Time{}, map[*node]*watch{}
 	}
-	last, isUsed := f.used[n]
-	f.used[n] = now
-	if len(f.used) > 16*watchesAtMost {
-		clear(f.used)
+	last, isUsed := f.listedAt[n]
+	f.listedAt[n] = now
+	if len(f.listedAt) > 16*watchesAtMost {
+		clear(f.listedAt)
 	}
 	if !isUsed || now.Sub(last) > usedWithin {
 		f.mu.Unlock()
@@ -79,14 +79,14 @@ func (f *folders) watched(n *node) *watch {
 	if oldest != nil {
 		oldest.end()
 	}
-	if w.begin(looking) != nil {
+	if w.begin(reading) != nil {
 		w.end()
 		return nil
 	}
 	return w
 }
 
-// oldest is the watch that was not used for longest, of those without a subscriber. The caller holds mu.
+// oldest is the least recently used watch, of those without a subscriber. The caller holds mu.
 func (f *folders) oldest() (oldest *watch, unreported int) {
 	for _, each := range f.watches {
 		if each.report != nil {
@@ -100,8 +100,8 @@ func (f *folders) oldest() (oldest *watch, unreported int) {
 	return oldest, unreported
 }
 
-// giveBack ends a watch without a subscriber, if there is one.
-func (f *folders) giveBack() bool {
+// endOldest ends a watch without a subscriber, if there is one.
+func (f *folders) endOldest() bool {
 	f.mu.Lock()
 	oldest, _ := f.oldest()
 	f.mu.Unlock()
@@ -111,13 +111,13 @@ func (f *folders) giveBack() bool {
 	return oldest != nil
 }
 
-// subscribe watches a folder until the watch ends, and calls report with each change; without any: unknown ones.
+// subscribe watches a folder until the watch ends, and calls report with the changes; without any: everything may have changed.
 func (f *folders) subscribe(n *node, report func([]smb2.Change)) (*watch, error) {
 	w := &watch{node: n, report: report, ended: make(chan struct{})}
 	f.mu.Lock()
 	before := f.watches[n]
 	if f.watches == nil {
-		f.used, f.watches = map[*node]time.Time{}, map[*node]*watch{}
+		f.listedAt, f.watches = map[*node]time.Time{}, map[*node]*watch{}
 	}
 	f.watches[n] = w
 	f.mu.Unlock()
@@ -131,16 +131,16 @@ func (f *folders) subscribe(n *node, report func([]smb2.Change)) (*watch, error)
 	return w, err
 }
 
-// begin returns once the server watches.
+// begin returns once the server watches the folder.
 func (w *watch) begin(use client.Needs) error {
-	path, err := w.node.where()
+	path, err := w.node.serverPath()
 	if err == nil && isVersion(path) {
 		err = errTooMany
 	}
 	if err != nil {
 		return err
 	}
-	begun, err := beginWatch(w.node.share, use, path, false, w.node)
+	begun, err := watchOnServer(w.node.share, use, path, false, w.node)
 	if err == nil {
 		w.mu.Lock()
 		w.handle, w.since = begun.handle, time.Now()
@@ -150,8 +150,8 @@ func (w *watch) begin(use client.Needs) error {
 	return err
 }
 
-// follow report of changes until the watch ends, with its connection at the latest.
-func (w *watch) follow(b begun) {
+// follow receives changes until the watch or its connection ends.
+func (w *watch) follow(b serverWatch) {
 	defer w.end()
 	for {
 		changed, err := b.changes()
@@ -162,7 +162,7 @@ func (w *watch) follow(b begun) {
 			} else {
 				safely.Go(func() { w.node.share.watchers.noticed(w.node, changed) })
 			}
-			// The server keeps what comes now, and reports it together.
+			// The server collects changes in this time, and reports them together.
 			time.Sleep(reportTogether)
 			b.changes, err = b.handle.Watch(false)
 		}
@@ -173,7 +173,7 @@ func (w *watch) follow(b begun) {
 	}
 }
 
-// end closes the folder at the server. Listings of it are believed for a moment longer.
+// end closes the folder at the server. Its listing is used for a moment longer.
 func (w *watch) end() {
 	w.mu.Lock()
 	isFirst, handle := !w.isEnded, w.handle
@@ -199,7 +199,7 @@ func (w *watch) end() {
 	}
 }
 
-// release gives a folder and all below it free, as it is renamed or removed: other systems than Samba refuse that while it is open.
+// release ends the watches of a folder and all below it before it is renamed or removed: systems that are not Samba refuse that while it is open.
 func (f *folders) release(n *node) {
 	if n == nil {
 		return

@@ -18,48 +18,48 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// watchers are the processes that watch this mount (inotify). A process that has looked up a name, or opened a folder, is checked
-// some time after that, and then for as long as it watches anything. The kernel answers from memory without a request, so all processes are checked
-// now and then, and when another client changes something.
+// watchers finds which inodes of this mount processes watch (inotify), from /proc. A process is checked shortly after it has looked up a name or
+// opened a folder, and from then on as long as it watches anything. Because the kernel also answers from its cache, without a request, all
+// processes are scanned now and then, and when another client has changed something.
 type watchers struct {
-	// Set once what begin prepares can be used: the kernel asks before.
+	// Set at the end of begin: requests come before.
 	isOn   atomic.Bool
 	share  *Share
 	device string // as /proc has it
 
 	mu        sync.Mutex
-	threads   map[uint32]time.Time // when one has asked last
+	threads   map[uint32]time.Time // when a thread sent its last request
 	processes map[int]*watcher
-	reported  []uint64 // the inodes that setWatched last got
+	reported  []uint64 // the inodes of the last setWatched
 	hasEnded  bool
 
-	sweeping sync.Mutex
-	sweptAt  time.Time
-	sweeps   int
-	swept    map[int]swept // also under mu
+	scanning  sync.Mutex
+	scannedAt time.Time
+	scans     int
+	scanned   map[int]scannedProcess // also under mu
 }
 
-// swept is a process as it was when all were checked.
-type swept struct {
-	ran    string // how long its first thread has; one that has not run since then watches nothing new
+// scannedProcess is a process as the last scan found it.
+type scannedProcess struct {
+	ran    string // /proc/PID/schedstat: while it is the same, the process has not run and watches nothing new
 	inodes []uint64
 }
 
-// watcher is a process that is checked.
+// watcher is a process that is checked regularly.
 type watcher struct {
-	lookedAt time.Time
-	keeper   uint32 // its thread for which it is checked while it watches
-	inodes   []uint64
+	checkedAt time.Time
+	thread    uint32 // the one that checks the process while it watches anything
+	inodes    []uint64
 }
 
-// A process is checked firstLook after its first request, then every nextLook if it has sent requests since, or every lookedEvery while it watches.
+// A process is checked firstCheck after its first request, then every nextCheck if it has sent requests since, else every checkEvery.
 const (
-	firstLook   = 200 * time.Millisecond
-	nextLook    = 2 * time.Second
-	lookedEvery = 10 * time.Second
-	// The least time between two checks of all processes; those that seem not to have run are checked each thirtieth time.
-	sweptAgain  = 2 * time.Second
-	sweptWholly = 30
+	firstCheck = 200 * time.Millisecond
+	nextCheck  = 2 * time.Second
+	checkEvery = 10 * time.Second
+	// The least time between two scans. Each thirtieth also checks processes that seem not to have run.
+	scanAfter     = 2 * time.Second
+	fullScanEvery = 30
 )
 
 func (w *watchers) begin(s *Share, device uint64) {
@@ -69,71 +69,71 @@ func (w *watchers) begin(s *Share, device uint64) {
 	w.threads, w.processes = map[uint32]time.Time{}, map[int]*watcher{}
 	if err == nil {
 		w.isOn.Store(true)
-		safely.Go(func() { w.sweepOften(s.reporter.ended) })
+		safely.Go(func() { w.scanRegularly(s.reporter.ended) })
 	}
 }
 
-func (w *watchers) sweepOften(ended <-chan struct{}) {
-	for ticker := time.NewTicker(lookedEvery); ; {
+func (w *watchers) scanRegularly(ended <-chan struct{}) {
+	for ticker := time.NewTicker(checkEvery); ; {
 		select {
 		case <-ended:
 			ticker.Stop()
 			return
 		case <-ticker.C:
-			w.sweep()
+			w.scan()
 		}
 	}
 }
 
-// sweep checks all processes.
-func (w *watchers) sweep() {
-	w.sweeping.Lock()
-	defer w.sweeping.Unlock()
-	if !w.isOn.Load() || time.Since(w.sweptAt) < sweptAgain {
+// scan checks all processes.
+func (w *watchers) scan() {
+	w.scanning.Lock()
+	defer w.scanning.Unlock()
+	if !w.isOn.Load() || time.Since(w.scannedAt) < scanAfter {
 		return
 	}
-	w.sweptAt = time.Now()
-	w.sweeps++
+	w.scannedAt = time.Now()
+	w.scans++
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return
 	}
 	names, _ := proc.Readdirnames(-1)
 	_ = proc.Close()
-	now := map[int]swept{}
+	now := map[int]scannedProcess{}
 	var buffer [64]byte
 	for _, name := range names {
 		process, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		// As cheaply as can be: there are hundreds.
+		// Without allocations: there are hundreds.
 		ran := buffer[:0]
 		if fd, err := unix.Open("/proc/"+name+"/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 			n, _ := unix.Read(fd, buffer[:])
 			ran = buffer[:max(0, n)]
 			_ = unix.Close(fd)
 		}
-		each, isKnown := w.swept[process]
-		if !isKnown || each.ran != string(ran) || w.sweeps%sweptWholly == 0 {
+		each, isKnown := w.scanned[process]
+		if !isKnown || each.ran != string(ran) || w.scans%fullScanEvery == 0 {
 			each.ran = string(ran)
 			each.inodes, _ = watchedBy(process, w.device)
 		}
 		now[process] = each
 	}
 	w.mu.Lock()
-	w.swept = now
+	w.scanned = now
 	w.mu.Unlock()
 	w.reportWatched()
 }
 
-// noticed: another client has changed something in a folder without a subscriber.
+// noticed: the server reports changes in a folder to which no program has subscribed.
 func (w *watchers) noticed(folder *node, changed []smb2.Change) {
-	if time.Since(time.Unix(0, w.share.written.Load())) < ownFor {
-		// It comes from here.
+	if time.Since(time.Unix(0, w.share.lastChange.Load())) < localFor {
+		// A program on this machine made them.
 		return
 	}
-	w.sweep()
+	w.scan()
 	if reported := folder.reported.Load(); reported != nil {
 		reported.notice(changed)
 	}
@@ -145,8 +145,8 @@ func (w *watchers) end() {
 	w.hasEnded = true
 }
 
-// note: that thread has looked for a name, or opened a folder.
-func (w *watchers) note(thread uint32) {
+// checkSoon: that thread has looked up a name, or opened a folder.
+func (w *watchers) checkSoon(thread uint32) {
 	if !w.isOn.Load() || thread == 0 || thread == fromPages {
 		return
 	}
@@ -158,65 +158,62 @@ func (w *watchers) note(thread uint32) {
 	}
 }
 
-// follow checks the process of a thread until the thread has sent no request for a while, and the process watches nothing.
+// follow checks the process of a thread until that has sent no request for a while and the process watches nothing.
 func (w *watchers) follow(thread uint32) {
-	time.Sleep(firstLook)
+	time.Sleep(firstCheck)
 	process := groupOf(thread)
-	for isOf := true; isOf; {
-		if isOf = w.look(process, thread); isOf {
-			time.Sleep(nextLook)
-		}
+	for w.check(process, thread) {
+		time.Sleep(nextCheck)
 	}
 }
 
-// look checks a process, and returns whether to check it again.
-func (w *watchers) look(process int, thread uint32) bool {
+// check checks a process, and returns whether to check it again.
+func (w *watchers) check(process int, thread uint32) bool {
 	w.mu.Lock()
 	p, asked := w.processes[process], w.threads[thread]
 	if p == nil {
-		p = &watcher{keeper: thread}
+		p = &watcher{thread: thread}
 		w.processes[process] = p
 	}
-	isDue := asked.After(p.lookedAt) || time.Since(p.lookedAt) > lookedEvery
+	isDue := asked.After(p.checkedAt) || time.Since(p.checkedAt) > checkEvery
 	if isDue {
-		p.lookedAt = time.Now()
+		p.checkedAt = time.Now()
 	}
 	w.mu.Unlock()
 	isAlive := process != 0
 	if isAlive && isDue {
 		var inodes []uint64
 		inodes, isAlive = watchedBy(process, w.device)
-		w.found(p, inodes)
+		w.setInodes(p, inodes)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	isKept := p.keeper == thread && len(p.inodes) > 0 || time.Since(w.threads[thread]) < lookedEvery
+	isKept := p.thread == thread && len(p.inodes) > 0 || time.Since(w.threads[thread]) < checkEvery
 	if isAlive && isKept && !w.hasEnded {
 		return true
 	}
 	delete(w.threads, thread)
-	if p.keeper == thread {
+	if p.thread == thread {
 		delete(w.processes, process)
 	}
 	return false
 }
 
-// found takes over what a process watches.
-func (w *watchers) found(p *watcher, inodes []uint64) {
+func (w *watchers) setInodes(p *watcher, inodes []uint64) {
 	w.mu.Lock()
 	p.inodes = inodes
 	w.mu.Unlock()
 	w.reportWatched()
 }
 
-// reportWatched passes on which inodes are watched, if they have changed.
+// reportWatched passes the watched inodes to the reporter if they have changed.
 func (w *watchers) reportWatched() {
 	w.mu.Lock()
 	var all []uint64
 	for _, each := range w.processes {
 		all = append(all, each.inodes...)
 	}
-	for _, each := range w.swept {
+	for _, each := range w.scanned {
 		all = append(all, each.inodes...)
 	}
 	slices.Sort(all)
@@ -240,7 +237,7 @@ func groupOf(thread uint32) (process int) {
 	return 0
 }
 
-// watchedBy are the inodes on that device that the process watches. /proc shows it of processes of this user only.
+// watchedBy returns the inodes on that device that the process watches. /proc shows only processes of this user.
 func watchedBy(process int, device string) (inodes []uint64, isAlive bool) {
 	fds, err := os.Open(fmt.Sprintf("/proc/%d/fd", process))
 	if err != nil {

@@ -19,29 +19,29 @@ import (
 // A write goes to the server in parts of this size.
 const partAtMost = 256 << 10
 
-// Shorter writes come in a buffer that the library uses again whatever becomes of them.
+// Shorter writes come in a buffer that the library reuses even after a failure.
 const copiedBelow = 128
 
-// Write returns once the server has the bytes. It may keep running after the program that wrote was killed: a short write has its own copy, and the
-// buffer of a longer one that failed is not used again.
+// Write returns once the server has the bytes. An attempt may still run after the program was killed and Write has failed: a short write has its own
+// copy, and the library does not reuse the buffer of a longer one that failed.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	defer h.node.pages.begin()()
 	if len(data) < copiedBelow {
 		data = bytes.Clone(data)
 	}
 	n, err := h.writeInOrder(ctx, data, off, h.appends && !isFromPages(ctx))
-	if at := h.timed.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
-		// A descriptor was closed, and this one stays open.
+	if at := h.timeSetAt.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
+		// A descriptor was closed, which has set the time, and this one is still open.
 		h.setWriteTime(ctx)
 	}
-	h.node.wrote()
+	h.node.contentChanged()
 	if n > 0 {
 		return uint32(n), 0
 	}
 	return 0, errnoOf(err)
 }
 
-// writeInOrder: a write that grows the file is exclusive, so that fallocate never makes it shorter again.
+// writeInOrder writes in a turn. A write that grows the file is exclusive: a resize at the same time could cut off its bytes.
 func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isAppended bool) (n int, err error) {
 	isGrowing := isAppended || off+int64(len(data)) > h.node.size()
 	turn, err := h.node.order.enter(ctx, isGrowing)
@@ -54,10 +54,10 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 		op = h.appendOp(data, off)
 	} else {
 		op = func(t client.Attempt, file *smb2.Handle) (int, error) {
-			if err := h.checkRepeated(t, file); err != nil {
+			if err := h.checkRetry(t, file); err != nil {
 				return 0, err
 			}
-			h.node.locks.writing(data, off)
+			h.node.locks.rememberBytes(data, off)
 			n, err := writeAll(file, data, off)
 			h.wroteOn(t, off+int64(n))
 			return n, err
@@ -69,39 +69,39 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 	})
 }
 
-// wroteOn notes what the server has answered.
+// wroteOn: the server has answered a write that ended at end.
 func (h *handle) wroteOn(t client.Attempt, end int64) {
-	h.node.answered(t.Conn, end)
-	h.node.locks.wrote(end)
+	h.node.writeAnswered(t.Conn, end)
+	h.node.locks.growKnown(end)
 	started := t.Server().Started
 	h.unsynced.CompareAndSwap(nil, &started)
 }
 
-// checkRepeated: the server has not ended the session in which the write was tried before, and may do it at any time. It is repeated only if
-// nothing has happened to the file since our last answer.
-func (h *handle) checkRepeated(t client.Attempt, file *smb2.Handle) error {
+// checkRetry fails if a retry could overwrite a newer write: the server has not ended the session of the attempt before, so that this may still
+// take effect. It passes if the file is unchanged since the last answer.
+func (h *handle) checkRetry(t client.Attempt, file *smb2.Handle) error {
 	if !t.IsRetry || !t.IsUncertain {
 		return nil
 	}
-	at, err := lookBy(t, file)
+	at, err := statBy(t, file)
 	if err != nil {
 		return err
 	}
 	n := h.node
 	n.mu.Lock()
-	known := n.seen
+	known := n.stat
 	isSure := n.times.wrote.IsZero()
 	n.mu.Unlock()
-	if isSure && at.seen.EndOfFile == known.EndOfFile && at.seen.ChangeTime.Equal(known.ChangeTime) {
+	if isSure && at.stat.EndOfFile == known.EndOfFile && at.stat.ChangeTime.Equal(known.ChangeTime) {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lose(syscall.EIO, "changed")
+	h.setLost(syscall.EIO, "changed")
 	return syscall.EIO
 }
 
-// writeAll: a server may take less at once.
+// writeAll writes all of data, of which a server may accept less per request.
 func writeAll(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	for n < len(data) && err == nil {
 		var m int
@@ -113,30 +113,30 @@ func writeAll(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// appendOp writes at the server's end of the file, wherever the kernel believes it to be (off).
+// appendOp writes at the end of the file at the server. off is where the kernel believes it to be.
 func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Handle) (int, error) {
 	end, written := int64(-1), 0
 	return func(t client.Attempt, file *smb2.Handle) (int, error) {
-		at, err := lookBy(t, file)
+		at, err := statBy(t, file)
 		if err != nil {
 			return 0, err
 		}
 		if end >= 0 {
-			// A try before this one had no answer.
+			// A retry: the attempt before had no answer.
 			if t.IsUncertain {
 				h.mu.Lock()
 				defer h.mu.Unlock()
-				h.lose(syscall.EIO, "changed")
+				h.setLost(syscall.EIO, "changed")
 				return 0, syscall.EIO
 			}
-			if written, err = h.whatIsThere(t, data, end); err != nil {
+			if written, err = h.alreadyWritten(t, data, end); err != nil {
 				return 0, err
 			}
 		}
 		if end < 0 || written == 0 {
-			end = at.seen.EndOfFile
+			end = at.stat.EndOfFile
 		}
-		h.node.locks.writing(data[written:], end+int64(written))
+		h.node.locks.rememberBytes(data[written:], end+int64(written))
 		n, err := writeAll(file, data[written:], end+int64(written))
 		n += written
 		if n == 0 && smb.StatusOf(err) == lockConflict {
@@ -145,15 +145,15 @@ func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Han
 		}
 		h.wroteOn(t, end+int64(n))
 		if err == nil && end != off {
-			// The kernel has put the bytes elsewhere in its pages; it holds them until it has this answer.
+			// The kernel has the bytes at off in its pages, which are locked until it has this answer.
 			safely.Go(func() { h.node.dropPages(min(end, off)) })
 		}
 		return n, err
 	}
 }
 
-// whatIsThere: how much of data the file has at off and nothing else behind it; 0: other bytes.
-func (h *handle) whatIsThere(t client.Attempt, data []byte, off int64) (int, error) {
+// alreadyWritten is how much of data the file has at off already.
+func (h *handle) alreadyWritten(t client.Attempt, data []byte, off int64) (int, error) {
 	file, leave, err := h.reader(t)
 	if err != nil {
 		return 0, err
@@ -162,7 +162,7 @@ func (h *handle) whatIsThere(t client.Attempt, data []byte, off int64) (int, err
 	return sameAt(file, data, off)
 }
 
-// sameAt is how much of data the file has at off; 0: other bytes.
+// sameAt is how much of data the file has at off, up to its end; 0: it has different bytes.
 func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	for n < len(data) {
 		block, err := file.Read(len(data)-n, off+int64(n))
@@ -182,9 +182,9 @@ func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// reader may read the file: the lock handle, or a handle that is opened for it only.
+// reader is a server's handle that may read: of the lock handle, or one that is opened for this only.
 func (h *handle) reader(t client.Attempt) (file *smb2.Handle, leave func(), err error) {
-	by, leave := h.inUseTo(smb2.AccessRead)
+	by, leave := h.borrowFor(smb2.AccessRead)
 	if by != h {
 		file, err = by.openedOn(t.Conn)
 		return file, leave, err
@@ -194,7 +194,7 @@ func (h *handle) reader(t client.Attempt) (file *smb2.Handle, leave func(), err 
 	return opened.Handle, func() { _, _ = opened.Close() }, err
 }
 
-// Fsync returns once the bytes are on the server's disk, as far as its settings go. SMB has it only for handles that may write.
+// Fsync returns once the bytes are on the server's disk, if its settings allow that. SMB flushes only by handles that may write.
 func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	if writer := h.node.writer(h); writer != nil {
 		_, err := onFile(ctx, writer, changing, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
@@ -211,13 +211,13 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 		return struct{}{}, file.Sync()
 	})
 	if isDenied(err) {
-		// No program here has written to it.
+		// This user cannot have written to it.
 		return 0
 	}
 	return errnoOf(err)
 }
 
-// sync fails once if the server was started again since something was written: what it had only in memory is gone.
+// sync fails once if the server has restarted since a write: bytes that it had only in memory are lost.
 func (h *handle) sync(t client.Attempt, file *smb2.Handle) error {
 	since := h.unsynced.Load()
 	if err := file.Sync(); err != nil {
@@ -232,7 +232,7 @@ func (h *handle) sync(t client.Attempt, file *smb2.Handle) error {
 	return nil
 }
 
-// writer is that handle or another open one that may write, if there is one: the file may no longer have a name.
+// writer is that handle, or another open one that may write; nil: there is none. By a handle a file can be changed that has no name left.
 func (n *node) writer(f fs.FileHandle) *handle {
 	if h, ok := f.(*handle); ok && h.mayWrite() {
 		return h

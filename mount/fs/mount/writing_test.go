@@ -377,7 +377,7 @@ func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
 	write(t, m.Theirs("to"), "moved")
 	write(t, m.Theirs("from"), "another one")
 	try := client.Attempt{Conn: m.connected(client.Names), IsRetry: true}
-	at, err := lookAt(try, "to")
+	at, err := statAt(try, "to")
 	rig.Must(t, err)
 	moved := &node{share: m.share}
 	moved.learn(at)

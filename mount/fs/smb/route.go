@@ -100,7 +100,7 @@ const boundWithin = 1500 * time.Millisecond
 func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, Cable, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	w := r.way()
+	w := r.binding()
 	if !w.isBound {
 		c, err := w.connect(ctx, nil)
 		return c, w.Cable, err
@@ -121,7 +121,7 @@ func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, Ca
 }
 
 // way is how connections of a route leave now.
-type way struct {
+type binding struct {
 	Cable
 	isBound bool
 	// nil: the interface has no address in the server's network, and the system chooses.
@@ -129,7 +129,7 @@ type way struct {
 	to     string
 }
 
-func (w way) connect(ctx context.Context, control func(string, string, syscall.RawConn) error) (*net.TCPConn, error) {
+func (w binding) connect(ctx context.Context, control func(string, string, syscall.RawConn) error) (*net.TCPConn, error) {
 	c, err := (&net.Dialer{LocalAddr: w.source, Control: control}).DialContext(ctx, "tcp", w.to)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (w way) connect(ctx context.Context, control func(string, string, syscall.R
 // SO_BINDTODEVICE of Linux. Since 5.7 it needs no right.
 const bindToDevice = 25
 
-func (w way) bind(_, _ string, c syscall.RawConn) error {
+func (w binding) bind(_, _ string, c syscall.RawConn) error {
 	if runtime.GOOS != "linux" {
 		return errors.ErrUnsupported
 	}
@@ -152,8 +152,8 @@ func (w way) bind(_, _ string, c syscall.RawConn) error {
 
 // way: a connection is bound to the interface that the configuration names. Where another one has an address of the server's network, it is
 // bound only if that network is link-local, where each cable has one interface: in a LAN the server answers the interface that sent last.
-func (r Route) way() way {
-	w := way{to: r.String()}
+func (r Route) binding() binding {
+	w := binding{to: r.String()}
 	target, err := netip.ParseAddr(r.Address)
 	if err != nil {
 		return w

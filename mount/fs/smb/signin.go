@@ -36,9 +36,9 @@ var Credits uint16 = 512
 // Turn is the right to sign in. Ended is called with the result.
 type Turn interface{ Ended(err error) }
 
-type anyTurn struct{}
+type unlimitedTurn struct{}
 
-func (anyTurn) Ended(error) {}
+func (unlimitedTurn) Ended(error) {}
 
 // ErrNotEnded: the server has not ended the session that the sign-in named, in time. It may do so later.
 var ErrNotEnded = errors.New("the server does not end the session before")
@@ -80,7 +80,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	// The library waits for the wire, not for ctx, while it sends.
 	defer context.AfterFunc(ctx, w.reset)()
 	c := &Connection{Route: s.Route, Cable: cable, wire: w}
-	var turn Turn = anyTurn{}
+	var turn Turn = unlimitedTurn{}
 	isAsked := false
 	d := smb2.Dialer{
 		MaxCreditBalance: Credits,
@@ -96,7 +96,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 			}
 			if s.Turn != nil {
 				if turn, err = s.Turn(ctx, server); err != nil {
-					turn = anyTurn{}
+					turn = unlimitedTurn{}
 					return err
 				}
 			}
@@ -124,7 +124,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	}
 	if c.Share, err = safely.Do(func() (*smb2.Share, error) { return c.session.Mount(s.Account.Share) }); err != nil {
 		if CodeOf(err) == NoShare {
-			err = c.missing(s.Account.Share, err)
+			err = c.otherShares(s.Account.Share, err)
 		}
 		w.reset()
 		return nil, fmt.Errorf("opening the share: %w", err)
@@ -212,7 +212,7 @@ func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
 const sharesNamed = 12
 
 // missing says which shares there are instead of one that was renamed or is gone.
-func (c *Connection) missing(share string, err error) error {
+func (c *Connection) otherShares(share string, err error) error {
 	shares, _ := c.Shares()
 	var names []string
 	for _, each := range shares[:min(len(shares), sharesNamed)] {

@@ -54,8 +54,8 @@ var verdicts = []string{"none", "first", "same", "empty", "unproved", "different
 
 // How often entries that differ are read again: they may just be changing.
 const (
-	looksAtMost    = 3
-	lookAgainAfter = time.Second
+	comparesAtMost    = 3
+	compareAgainAfter = time.Second
 )
 
 // check compares one route after another.
@@ -116,7 +116,7 @@ func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error 
 		return err
 	}
 	shown.Opened = describe(conn, len(listed))
-	verdict, err := c.look(ctx, conn, listed)
+	verdict, err := c.compare(ctx, conn, listed)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error 
 }
 
 // look compares the root with what is known, up to three times while it differs. Without anything known it becomes that.
-func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identity.Entry) (identity.Verdict, error) {
+func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []identity.Entry) (identity.Verdict, error) {
 	var entries []identity.Entry
 	if c.known != nil {
 		entries = c.known.Entries
@@ -155,14 +155,14 @@ func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identit
 			next := c.known.Learn(verdict, now, steadiest, false)
 			c.known = &next
 		}
-		if looks == looksAtMost {
+		if looks == comparesAtMost {
 			verdict.Text += ". " + now.Shows(c.Account.Share)
 		}
-		if verdict.IsSame() || looks == looksAtMost || verdict.Proof == identity.ByGuid {
+		if verdict.IsSame() || looks == comparesAtMost || verdict.Proof == identity.ByGuid {
 			return verdict, nil
 		}
 		select {
-		case <-time.After(lookAgainAfter):
+		case <-time.After(compareAgainAfter):
 		case <-ctx.Done():
 			return verdict, ctx.Err()
 		}

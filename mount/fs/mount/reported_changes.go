@@ -1,0 +1,144 @@
+package mount
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log"
+	"slices"
+	"syscall"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/client"
+)
+
+// How a reported folder reads its entries, compares them with those before, and reports the differences.
+
+// readNow reads the entries of these names, or of the whole folder.
+func (h *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
+	now = map[string]found{}
+	use := client.Needs{Session: client.Files, NoWait: true}
+	if mustList || len(names) > statAtMost {
+		all, err := atPath(context.Background(), h.node, use, func(t client.Attempt, path string) ([]found, error) { return listAll(t, path, cachedAtMost) })
+		if err == nil {
+			for _, each := range all {
+				if name := h.node.share.characters.fromServer(each.stat.FileName); !isHidden(name) {
+					now[name] = each
+				}
+			}
+			return now, true, nil
+		}
+		if !errors.Is(err, errTooMany) {
+			return nil, false, err
+		}
+	}
+	for name := range names {
+		at, err := atName(context.Background(), h.node, name, use, statAt)
+		if err == nil {
+			now[name] = at
+		} else if !isAbsent(err) {
+			return nil, false, err
+		}
+	}
+	return now, false, nil
+}
+
+// report reports how these names differ from before; false: some have to be reported later.
+func (h *reportedFolder) report(names map[string]smb2.Change, now map[string]found) bool {
+	if len(h.before) > 2*cachedAtMost {
+		h.before, h.isWhole = map[string]entry{}, false
+	}
+	created, removed, changed := h.differences(names, now)
+	isReported := true
+	for _, name := range created {
+		at := now[name]
+		is := report{Do: newFile, Name: name}
+		if at.stat.IsDir() {
+			is.Do = newFolder
+		}
+		i := slices.IndexFunc(removed, func(each string) bool { return h.before[each].id == at.stat.FileId && at.stat.FileId != 0 })
+		if i >= 0 {
+			is = report{Do: movedTo, Name: removed[i], To: name}
+			removed = slices.Delete(removed, i, i+1)
+		}
+		isReported = h.reportOne(is, at) && isReported
+	}
+	for _, name := range removed {
+		is := report{Do: goneFile, Name: name}
+		if h.before[name].isFolder {
+			is.Do = goneFolder
+		}
+		isReported = h.reportOne(is, h.before[name].found()) && isReported
+	}
+	for _, name := range changed {
+		isReported = h.reportOne(report{Do: changedFile, Name: name}, now[name]) && isReported
+	}
+	return isReported
+}
+
+// differences sorts the names by what has happened to them. A name whose earlier entry is unknown existed unless the server's notice says that it
+// is new.
+func (h *reportedFolder) differences(names map[string]smb2.Change, now map[string]found) (created, removed, changed []string) {
+	for name, notice := range names {
+		was, wasThere := h.before[name]
+		at, isThere := now[name]
+		if !wasThere && !h.isWhole {
+			wasThere = !notice.IsNew
+			was = entry{}
+			if !isThere && wasThere {
+				h.before[name] = h.unknownEntry(name)
+			}
+		}
+		_, isSuppressed := h.suppressed[name]
+		switch {
+		case isSuppressed || !wasThere && !isThere:
+		case wasThere && !isThere:
+			removed = append(removed, name)
+		case isThere && (!wasThere || was.id != 0 && was.id != at.stat.FileId):
+			created = append(created, name)
+		case entryOf(at.stat) != was && !at.stat.IsDir():
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(removed)
+	slices.Sort(created)
+	return created, removed, changed
+}
+
+// reportOne has the kernel drop its cache and report the change. A change that cannot be reported now is checked again later.
+func (h *reportedFolder) reportOne(is report, at found) bool {
+	n := h.node
+	is.Folder, is.At = n.Path(nil), at.stat.LastWriteTime
+	name := cmp.Or(is.To, is.Name)
+	child := n.childOf(name)
+	if child != nil && is.Do == changedFile && child.Mode() == syscall.S_IFLNK {
+		// The kernel reads its target again, which no program can watch here.
+		_ = n.NotifyEntry(name)
+		h.before[name] = entryOf(at.stat)
+		return true
+	}
+	if child != nil && is.Do == changedFile {
+		child.refresh(at)
+		child.dropPages(0)
+	}
+	err := error(syscall.EEXIST)
+	for try := 0; try < 3 && errors.Is(err, syscall.EEXIST); try++ {
+		if is.Do == newFile || is.Do == newFolder || is.Do == movedTo && child != nil {
+			_ = n.NotifyEntry(name)
+		}
+		err = n.share.repeats.report(n, is, at)
+	}
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
+		h.checkLater(map[string]smb2.Change{is.Name: {}, name: {}}, false)
+		return false
+	}
+	if err != nil {
+		log.Printf("a change by another client is not reported: %v", err)
+	}
+	delete(h.before, is.Name)
+	if is.Do != goneFile && is.Do != goneFolder {
+		h.before[name] = entryOf(at.stat)
+	}
+	return true
+}
