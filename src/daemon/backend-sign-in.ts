@@ -2,16 +2,19 @@
 
 import { backendUnknown } from "../api/operations/gateway-names.ts";
 import type { BackendSignIn } from "../api/setup/backend-sign-in.ts";
-import type { BackendConfig } from "../config/snapshot.ts";
+import type { BackendConfig, ServedBackend } from "../config/snapshot.ts";
+import { ofAccount } from "../gateway/backends/pool/account-backends.ts";
 import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
-import { openGrantStore } from "../gateway/backends/server-sign-in/grant-store.ts";
+import { openGrantStore, serversWithGrant } from "../gateway/backends/server-sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/server-sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import { isoTimeOrNull, systemClock } from "../runtime/time/clock.ts";
 import { missingHint, missingText } from "../secrets/reference.ts";
+import { accountsOf } from "../secrets/user-secrets.ts";
 import { approvedHome } from "./compose/approved-home.ts";
 import { openHome } from "./compose/home.ts";
+import { userEntry } from "./compose/home-secrets.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 
 export function openBackendSignIn(options: {
@@ -21,7 +24,8 @@ export function openBackendSignIn(options: {
   const { home, configPath } = options;
   const clock = systemClock;
   const environment = process.env;
-  const grants = openGrantStore({ ...signInHome({ home, clock, environment }), clock });
+  const grantsOf = (account?: Parameters<typeof openGrantStore>[0]["account"]) =>
+    openGrantStore({ ...signInHome({ home, clock, environment }), clock, ...(account && { account }) });
 
   const backendsOf = async (signal: AbortSignal) => {
     const { homeContext, snapshot } = await openHome({ home, configPath });
@@ -32,15 +36,22 @@ export function openBackendSignIn(options: {
       values,
     } = await approvedHome({ homeContext, snapshot }, signal);
     const waiting = new Set(approvalStore.waiting.map(({ id }) => id));
-    return { backends: approved.config.backends, values, waiting };
+    return { config: approved.config, backends: approved.config.backends, values, waiting };
   };
 
-  return {
+  const self: BackendSignIn = {
     async login(order, person, signal) {
-      const { backends, values, waiting } = await backendsOf(signal);
+      const { config, backends, values, waiting } = await backendsOf(signal);
       requireApproved(order.backend, waiting);
-      const server = serverOf(find(backends, order.backend), values);
-      const grant = await signIn({ ...order, ...server }, person, { grants, clock, signal });
+      const { user } = order;
+      const shared = find(backends, order.backend);
+      const accounts = user === null ? [] : accountsOf(userEntry(config, values, user));
+      if (user !== null && shared.accounts !== "each")
+        throw unusable(`server ${order.backend} has one account for all`, 'it needs `accounts = "each"`');
+      const backend = user === null ? shared : ofAccount(shared, accounts[0] ?? "");
+      const grants = grantsOf(user === null ? undefined : { user, accounts: () => accounts });
+      const request = { ...order, ...serverOf(backend, values) };
+      const grant = await signIn(request, person, { grants, clock, signal });
       return {
         backend: order.backend,
         issuer: grant.issuer,
@@ -49,19 +60,29 @@ export function openBackendSignIn(options: {
         renews_itself: grant.refreshToken !== null,
       };
     },
-    async logout(backend, signal) {
+    async logout(backend, user, signal) {
       const { backends, values } = await backendsOf(signal);
       // A backend that is no longer configured may have left a sign-in.
       const config = backends.find(({ name }) => name === backend);
       const server = config === undefined ? null : serverOrNull(config, values);
       const request = { backend, url: server?.url ?? null, auth: server?.auth ?? null };
+      const grants = grantsOf(user === null ? undefined : { user });
       const out = await signOut(request, { grants, clock, signal });
       if (out === null && config === undefined) throw unknown(backend, backends);
       return { backend, was_signed_in: out !== null, revoked: out?.isRevoked ?? false };
     },
+    async forgetUser(user, signal) {
+      for (const backend of await serversWithGrant(home, user)) {
+        const grants = grantsOf({ user });
+        if (await grants.has(backend)) await self.logout(backend, user, signal);
+        await grants.remove(backend);
+      }
+    },
   };
+  return self;
 }
 
+type Served = Pick<ServedBackend, "name" | "connection">;
 type Values = Parameters<typeof resolveConnection>[1];
 type Server = Pick<LoginRequest, "url" | "headers" | "auth">;
 
@@ -88,7 +109,7 @@ function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   );
 }
 
-function serverOrNull(backend: BackendConfig, values: Values): Server | null {
+function serverOrNull(backend: Served, values: Values): Server | null {
   const outcome = resolveConnection(backend.connection, values);
   if (!outcome.ok || outcome.connection.type !== "streamable-http") return null;
   const { url, headers, auth = null } = outcome.connection;
@@ -96,7 +117,7 @@ function serverOrNull(backend: BackendConfig, values: Values): Server | null {
   return address === null ? null : { url: address, headers, auth };
 }
 
-function serverOf(backend: BackendConfig, values: Values): Server {
+function serverOf(backend: Served, values: Values): Server {
   const { name, connection } = backend;
   if (connection.type !== "streamable-http") {
     throw unusable(

@@ -51,18 +51,19 @@ export function openUserSecrets({ home, clock, store }: UserSecretsOptions) {
       exclusively(owner, signal, async () =>
         write(owner, { ...(await find(owner, signal))?.values, [name]: value }, signal),
       ),
-    /** The user has a new token: the secrets of one of `owner.tokens` belong to the first. */
-    renew: (owner: SecretOwner, signal: AbortSignal): Promise<void> =>
+    /** The user has a new token: the secrets of one of `owner.tokens` belong to the first. False: there are none. */
+    renew: (owner: SecretOwner, signal: AbortSignal): Promise<boolean> =>
       exclusively(owner, signal, async () => {
         const found = await find(owner, signal);
         if (found !== null) await write(owner, found.values, signal);
+        return found !== null;
       }),
     /** Forgets all secrets of a user. */
     forget: (name: string): Promise<boolean> => files.remove(fileOf({ name, tokens: [] })),
   };
 }
 
-function accountsOf(owner: SecretOwner): readonly string[] {
+export function accountsOf(owner: SecretOwner): readonly string[] {
   return owner === null ? [OF_OWNER] : owner.tokens.map((token) => accountOf(owner.name, sha256Of(token)));
 }
 

@@ -175,7 +175,7 @@ test("E2 no one signs in at an address that waits for approval, and no secret is
   await approvalStore[Symbol.asyncDispose]();
   const login = () =>
     openBackendSignIn({ home, configPath: null }).login(
-      { backend: "web", method: "browser", moreScopes: [] },
+      { backend: "web", user: null, method: "browser", moreScopes: [] },
       nobody,
       signal,
     );

@@ -316,6 +316,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer backends restart --all": running(/files/),
   "mountaineer backends login tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
+  "mountaineer backends login tickets --as ben": { elsewhere: "test/cli/clients/account-sign-in.test.ts" },
   "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends logout tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents": running(

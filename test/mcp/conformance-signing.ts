@@ -87,7 +87,7 @@ async function login(home: string, signal: AbortSignal): Promise<void> {
     paste: async () => "",
   };
   await openBackendSignIn({ home, configPath: null }).login(
-    { backend: "server", method: "browser", moreScopes: [] },
+    { backend: "server", user: null, method: "browser", moreScopes: [] },
     person,
     signal,
   );

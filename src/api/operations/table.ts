@@ -242,9 +242,9 @@ export const OPERATIONS = {
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
-  /** Restart backends. */
+  /** Restart backends. `user`: only the instances of this user's account. */
   restart: operation("POST backends/restart", {
-    input: strictObject({ backends: optional(names) }),
+    input: strictObject({ backends: optional(names), user: optional(nullable(text)) }),
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
   }),

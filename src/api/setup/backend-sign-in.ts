@@ -4,6 +4,8 @@ import { flag, list, nullable, object, type TypeOf, text } from "../../runtime/s
 
 interface LoginOrder {
   readonly backend: string;
+  /** The user whose account it becomes; null: the owner. */
+  readonly user: string | null;
   readonly method: "browser" | "paste";
   /** OAuth scopes requested in addition to the server's. */
   readonly moreScopes: readonly string[];
@@ -46,5 +48,8 @@ interface LogoutReport {
  */
 export interface BackendSignIn {
   login(order: LoginOrder, person: LoginPerson, signal: AbortSignal): Promise<LoginReport>;
-  logout(backend: string, signal: AbortSignal): Promise<LogoutReport>;
+  /** `user`: see `LoginOrder`. */
+  logout(backend: string, user: string | null, signal: AbortSignal): Promise<LogoutReport>;
+  /** Signs the user out of all servers, also of those that are no longer configured. */
+  forgetUser(user: string, signal: AbortSignal): Promise<void>;
 }

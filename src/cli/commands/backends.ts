@@ -8,6 +8,7 @@ import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import { type CommandContext, command, type GroupedCommands, type Terminal } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 import { doneLine, showResult, WAIT_OPTION } from "../input/options.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { callDaemon } from "../sessions/control-session.ts";
@@ -16,6 +17,7 @@ import { restartBackend } from "../sessions/sign-in-notice.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { backendsListCommand } from "./backends-list.ts";
 
+const AS_USER = 'a user\'s account, at a server with accounts = "each"';
 const BACKEND_ARGUMENT = { "<name>": { about: "the server", completes: "backends" } } as const;
 
 const backendsAddCommand = command("backends add", {
@@ -237,19 +239,25 @@ const backendsLoginCommand = command("backends login", {
   examples: {
     "mountaineer backends login tickets": "sign in, in this machine's browser",
     "mountaineer backends login tickets --no-browser": "over SSH",
+    "mountaineer backends login tickets --as ben": "let Ben sign in here, for himself",
   },
   exits: { 2: "there is no such server" },
   takes: {
     ...BACKEND_ARGUMENT,
     "--no-browser": "only print the address, and ask for the one the browser ends at",
     "--scope <scope...>": "also ask for these scopes",
+    "--as <user>": AS_USER,
+    "--yes": "do not ask whose account it becomes",
   },
-  async run(context, { name, browser, scope }) {
+  async run(context, { name, browser, scope, as: user, yes }) {
+    const next = `The account that signs in next becomes ${user}'s. Go ahead?`;
+    if (user !== null && !yes && !(await confirms(context, next))) return FAILED_EXIT;
     const method = browser === false ? "paste" : "browser";
-    const order = { backend: name, method, moreScopes: scope } as const;
+    const order = { backend: name, user, method, moreScopes: scope } as const;
     const report = await (await openSignIn(context)).login(order, personAt(context, method), context.signal);
     showResult(context, report, (paint) => loginLines(paint, report));
-    await restartBackend(context, name);
+    await restartBackend(context, name, user);
+    return 0;
   },
 });
 
@@ -292,15 +300,15 @@ const backendsLogoutCommand = command("backends logout", {
   description: "Removes the tokens and the registered client, here and at the server.",
   examples: { "mountaineer backends logout tickets": "sign out" },
   exits: { 2: "there is no such server" },
-  takes: BACKEND_ARGUMENT,
-  async run(context, { name }) {
-    const report = await (await openSignIn(context)).logout(name, context.signal);
+  takes: { ...BACKEND_ARGUMENT, "--as <user>": AS_USER },
+  async run(context, { name, as: user }) {
+    const report = await (await openSignIn(context)).logout(name, user, context.signal);
     showResult(context, report, (paint) => {
       const shown = paint.bold(printable(name));
       if (!report.was_signed_in) return [`${paint.dim(paint.symbols.skip)} ${shown}  was not signed in`];
       return [doneLine(paint, `${shown}  is signed out${report.revoked ? ", and its server notified" : ""}`)];
     });
-    if (report.was_signed_in) await restartBackend(context, name);
+    if (report.was_signed_in) await restartBackend(context, name, user);
   },
 });
 

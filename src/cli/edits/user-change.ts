@@ -8,7 +8,7 @@ import { namesHint } from "../../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
-import { openSecrets, openUserSecrets } from "../in-process/open.ts";
+import { openSecrets, openSignIn, openUserSecrets } from "../in-process/open.ts";
 import { clientUrl, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
@@ -77,11 +77,12 @@ export async function renewUser(
     }));
   });
   // The new token counts already, and only the result shows it.
-  await own.renew(before, context.signal).catch((error: unknown) => {
-    context.notify(`the user's own secrets must be stored again: ${errorText(error)}`);
+  const hasOwn = await own.renew(before, context.signal).catch((error: unknown) => {
+    context.notify(`the user's own secrets and sign-ins must be stored again: ${errorText(error)}`);
+    return false;
   });
   // It reads the user's own secrets by the new token.
-  if (overlapMs === 0) await applySecret(context, "the user's own secrets stay");
+  if (overlapMs === 0 && hasOwn) await applySecret(context, "the user's own secrets and sign-ins stay");
   await forget(context, unused);
   return change;
 }
@@ -97,8 +98,15 @@ export async function removeUser(context: CommandContext, name: string): Promise
     unused = [token, oldToken].flatMap((one) => (one?.kind === "stored" ? [one.name] : []));
     return [{ remove: "users", name }];
   });
-  await forget(context, unused);
-  await (await openUserSecrets(context)).forget(name);
+  // The entry is gone by now, so failures are only noted.
+  for (const ending of [
+    async () => (await openSignIn(context)).forgetUser(name, context.signal),
+    async () => void (await (await openUserSecrets(context)).forget(name)),
+    () => forget(context, unused),
+  ])
+    await ending().catch((error: unknown) =>
+      context.notify(`something of ${name} stays stored: ${errorText(error)}`),
+    );
   return { user: name, secret: null, lines: [] };
 }
 

@@ -10,11 +10,12 @@ import type { CommandContext } from "../input/command.ts";
 export async function restartBackend(
   { home, notify, signal }: Pick<CommandContext, "home" | "notify" | "signal">,
   backend: string,
+  user: string | null = null,
 ): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {
     const daemon = await connectToDaemon(home);
-    await daemon?.call("restart", { backends: [backend] }, signal);
+    await daemon?.call("restart", { backends: [backend], user }, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     notify(

@@ -1,5 +1,6 @@
 // The rules of servers at which each user has an own account (`accounts = "each"`), and of the users' own secrets.
 import { isUserName, USER_FORM } from "../../secrets/reference.ts";
+import { isCredentialHeader } from "../values/backend-names.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { parseSecretText } from "../values/secret-text.ts";
 import { asTable, has, invalidValue, listIn, missingKey, type Table, unexpectedKey } from "./tables.ts";
@@ -35,11 +36,13 @@ const ONLY_EACH = 'a user\'s own secret is for servers with `accounts = "each"`'
 function serverFindings(server: Table, at: KeyPath): Finding[] {
   const findings: Finding[] = [];
   const uses = usedFindings(server, at, "").length > 0;
-  if (has(server, "auth")) {
-    const hint = "a sign-in by OAuth is one account for all: give each user a key, in `headers`";
-    findings.push(unexpectedKey([...at, "auth"], '`auth` with `accounts = "each"`', hint));
+  if (asTable(server["auth"])?.["type"] === "client-credentials") {
+    const hint = "the gateway would sign in as itself, for all; leave out `type`, and each user signs in";
+    findings.push(
+      unexpectedKey([...at, "auth", "type"], '`client-credentials` with `accounts = "each"`', hint),
+    );
   }
-  if (has(server, "url") && !uses) {
+  if (Object.keys(asTable(server["headers"]) ?? {}).some(isCredentialHeader) && !uses) {
     const hint = "without one, all users are the same at the server";
     findings.push(missingKey([...at, "headers"], `a header with \`${USER_FORM}\``, hint));
   }

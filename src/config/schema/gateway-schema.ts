@@ -328,7 +328,7 @@ export const backendKeys = {
   pin: pinKey,
   accounts: optional("access", choice(["one", "each"]), {
     absent: '`"one"`',
-    meaning: "`each`: an instance for each user, with `${user:NAME}` in `env` and `headers`.",
+    meaning: "`each`: an instance and a sign-in for each user, or `${user:NAME}` in `env` and `headers`.",
     example: '"one"',
   }),
   ...requiresKeys,

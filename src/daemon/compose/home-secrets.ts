@@ -1,15 +1,17 @@
 // Lists, stores and removes a home's secrets, without a daemon.
 import type { HomeSecrets, SecretListReport } from "../../api/setup/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import { openGrantStore, serversWithGrant } from "../../gateway/backends/server-sign-in/grant-store.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
-import { isFileName, isUserName } from "../../secrets/reference.ts";
+import { isFileName, isUserName, type SecretValues } from "../../secrets/reference.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
-import type { SecretOwner } from "../../secrets/user-secrets.ts";
+import { accountsOf, type SecretOwner } from "../../secrets/user-secrets.ts";
 import { openHome } from "./home.ts";
-import { homeSecrets, openUsers, tokensOf } from "./stored-secrets.ts";
+import { homeSecrets, openUsers, signInHome, tokensOf } from "./stored-secrets.ts";
 
 export function openHomeSecrets({
   home,
@@ -60,6 +62,26 @@ export function openHomeSecrets({
   };
 }
 
+type UserEntry = NonNullable<SecretOwner>;
+
+/** The user's entry in the file. Throws `usage`, and `secret_unavailable` if its token cannot be read. */
+export function userEntry(config: MountaineerConfig, values: SecretValues, user: string): UserEntry {
+  const tokens = tokensOf(knownUser(config, user), values, systemClock.wallMs());
+  if (tokens.length > 0) return { name: user, tokens };
+  throw new MountaineerError("secret_unavailable", `the token of ${user} cannot be read here`, {
+    hint: "the account belongs to it: run the command where its variable is set",
+  });
+}
+
+function knownUser({ incomingAuth }: MountaineerConfig, user: string) {
+  const known = incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
+  const found = known.find(({ name }) => name === user);
+  if (found !== undefined) return found;
+  throw new MountaineerError("usage", `there is no user ${user}`, {
+    hint: "mountaineer users list shows them",
+  });
+}
+
 /** Stores the own secrets of users, without a daemon. `user` null: the owner's. */
 export async function openUserSecrets({
   home,
@@ -67,33 +89,34 @@ export async function openUserSecrets({
 }: Pick<Parameters<typeof openHome>[0], "home" | "configPath">) {
   const options = { home, clock: systemClock, environment: process.env };
   const users = await openUsers(options);
-  /** The user's entry as it is in the file now. */
-  const ownerOf = async (user: string, signal: AbortSignal): Promise<NonNullable<SecretOwner>> => {
+  /** The user's entry as it is in the file now. Rejects as `userEntry` throws. */
+  const ownerOf = async (user: string, signal: AbortSignal): Promise<UserEntry> => {
     const { snapshot } = await openHome({ home, configPath });
+    knownUser(snapshot.config, user);
     const secrets = homeSecrets({ ...options, logger: noopLogger });
     const { config } = await secrets.bind(snapshot, signal);
-    const known = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
-    const found = known.find(({ name }) => name === user);
-    if (found === undefined)
-      throw new MountaineerError("usage", `there is no user ${user}`, {
-        hint: "mountaineer users list shows them",
-      });
-    return { name: user, tokens: tokensOf(found, secrets.values, systemClock.wallMs()) };
+    return userEntry(config, secrets.values, user);
   };
   return {
     async set(user: string | null, name: string, value: string, signal: AbortSignal): Promise<void> {
-      const owner = user === null ? null : await ownerOf(user, signal);
-      if (owner?.tokens.length === 0)
-        throw new MountaineerError("secret_unavailable", `the token of ${user} cannot be read here`, {
-          hint: "its secrets belong to it: run the command where its variable is set",
-        });
-      await users.set(owner, name, value, signal);
+      await users.set(user === null ? null : await ownerOf(user, signal), name, value, signal);
     },
     ownerOf,
-    /** The user's entry was `before`, and has another token since. */
-    async renew(before: NonNullable<SecretOwner>, signal: AbortSignal): Promise<void> {
+    /** The user's entry was `before`, and has another token since. Resolves with true if it has secrets or sign-ins. */
+    async renew(before: UserEntry, signal: AbortSignal): Promise<boolean> {
       const { name, tokens } = await ownerOf(before.name, signal);
-      await users.renew({ name, tokens: [...tokens, ...before.tokens] }, signal);
+      const entry = { name, tokens: [...tokens, ...before.tokens] };
+      let hasOwn = await users.renew(entry, signal);
+      const account = { user: name, accounts: () => accountsOf(entry) };
+      const grants = openGrantStore({ ...signInHome(options), clock: systemClock, account });
+      for (const backend of await serversWithGrant(home, name))
+        await grants.exclusively(backend, signal, async () => {
+          const grant = await grants.read(backend, signal);
+          if (grant === null) return;
+          await grants.write(backend, grant, signal);
+          hasOwn = true;
+        });
+      return hasOwn;
     },
     forget: users.forget,
   };

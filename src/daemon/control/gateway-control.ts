@@ -140,11 +140,13 @@ export function createGatewayControl(current: () => Gateway | null) {
         all.map(({ backend, name, digest }) => ({ backend, tool: name, digest }));
       return { approved: itemsOf(approved), skipped: itemsOf(left) };
     },
-    async restart({ backends = null }) {
+    async restart({ backends = null, user = null }) {
       const running = gateway();
       const disabled = running.view().backends.flatMap(({ name, enabled }) => (enabled ? [] : [name]));
       return {
-        restarted: select(backends).filter((name) => !disabled.includes(name) && running.pool.restart(name)),
+        restarted: select(backends).filter(
+          (name) => !disabled.includes(name) && running.pool.restart(name, user),
+        ),
       };
     },
     async switchBackend({ backend, to }, signal) {

@@ -24,7 +24,7 @@ export function createLoginControl({ signIn, restart }: LoginParts) {
       paste: () => Promise.reject(failed("an address cannot be pasted here")),
     };
     const follow = async (): Promise<LoginReport> => {
-      const order = { backend, method: "browser", moreScopes: [] } as const;
+      const order = { backend, user: null, method: "browser", moreScopes: [] } as const;
       const report = await signIn.login(order, person, stop.signal);
       await restart({ backends: [backend] }, stop.signal, rights);
       return report;

@@ -35,7 +35,7 @@ export function backendTransports(options: BackendTransportsOptions): PoolOption
   const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
   const memory = new VersionCache();
   const callerMarks = createCallerMarks();
-  return (connection, backend, secrets, route, key) => {
+  return (connection, backend, secrets, route, key, account) => {
     const common = { backend, key, memory, clock, logger };
     if (connection.type === "fleet") {
       const open = openStreamTransport({ open: (onEnd) => openMachine(connection, onEnd), clock });
@@ -46,7 +46,8 @@ export function backendTransports(options: BackendTransportsOptions): PoolOption
       // Only the first route (`route` null) uses a person's sign-in. Other routes need client credentials to sign in.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
-      const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
+      const authorize = () =>
+        name === null ? null : (signIns()?.authorize(name, connection, account) ?? null);
       const open = openHttpTransport({ ...connection, authorize, clock, secrets });
       return openVersionAdapter({ ...common, over: "http", isFixed, open });
     }

@@ -442,7 +442,7 @@ export class Gateway implements AsyncDisposable {
       },
       remembered: this.#lists,
       routeOverrides: this.#names.routeOverrides,
-      signIn: (backend) => this.#signIns?.notice(backend) ?? null,
+      signIn: (...whose) => this.#signIns?.notice(...whose) ?? null,
       openTransport: backendTransports({
         ...options,
         warden: this.#warden,

@@ -247,8 +247,8 @@ test(
       [/args = \[/, 'args = ["${user:key}", ', /own\.args\[0\]/],
       [/port = /, 'session_key = ["secret:k"]\nport = ', /own\.accounts[\s\S]*session_key/],
       [/cwd = /, 'replace = "stop-first"\ncwd = ', /own\.replace/],
-      [/headers = .*\n/, "", /far\.headers/],
-      [/headers = /, "auth = {}\nheaders = ", /far\.auth/],
+      [/Bearer \$\{user:key\}/, "Bearer ${KEY}", /far\.headers/],
+      [/headers = .*\n/, 'auth.type = "client-credentials"\n', /far\.auth\.type/],
     ] as const) {
       await writeFile(b.file, before.replace(from, to));
       assert.match((await b.run(["config", "validate"])).stderr, found);

@@ -3,20 +3,37 @@
 import type { BackendRoute, ServedBackend } from "../../../config/snapshot.ts";
 import { isUserName, type SecretReference, userSecretName } from "../../../secrets/reference.ts";
 import type { Principal } from "../../client-handle.ts";
+import { BACKEND_UNAVAILABLE, errorReply, isError, type Reply } from "../../json-rpc.ts";
+import { oneLine } from "../instance/failures.ts";
 import type { UserAccount } from "../policy/backend-pool-contract.ts";
+import type { SignInAccount } from "../transports/transport-authorization.ts";
 import { Backend } from "./backend.ts";
 import type { PoolTools } from "./backend-contract.ts";
+import { refusal } from "./refusals.ts";
 
 /** Of one server. Above it, the one that was not used for longest ends. */
 const MOST_ACCOUNTS = 64;
-/** Over this route no sign-in of the owner is used. */
-const OWN_ROUTE = "account";
 const ENDED = "the account has ended here: the user's entry or the server has changed";
 
 interface OwnBackend {
   readonly backend: Backend;
-  account: string;
+  readonly account: Account;
   usedMs: number;
+}
+
+/** A user's account at one server. */
+class Account implements SignInAccount {
+  readonly user: string;
+  /** null: it has ended, and gets no token. */
+  entry: UserAccount | null;
+
+  constructor(user: string, entry: UserAccount) {
+    this.user = user;
+    this.entry = entry;
+  }
+
+  readonly accounts = (): readonly string[] =>
+    this.entry === null ? [] : [this.entry.id, ...(this.entry.before === null ? [] : [this.entry.before])];
 }
 
 export class AccountBackends {
@@ -28,15 +45,8 @@ export class AccountBackends {
   #users: ReadonlyMap<string, UserAccount> = new Map();
 
   constructor(tools: PoolTools) {
-    const { remembered: _lists, routeOverrides: _routes, signIn: _signIn, ...others } = tools;
-    this.#tools = {
-      ...others,
-      isOfAccount: true,
-      announce: () => {},
-      onLog: () => {},
-      openTransport: (connection, backend, secrets, route, key) =>
-        tools.openTransport(connection, backend, secrets, route ?? OWN_ROUTE, key),
-    };
+    const { remembered: _lists, routeOverrides: _routes, ...others } = tools;
+    this.#tools = { ...others, isOfAccount: true, announce: () => {}, onLog: () => {} };
   }
 
   /** Also those that are being closed. */
@@ -44,8 +54,10 @@ export class AccountBackends {
     return [...this.#own.keys().flatMap((name) => this.of(name)), ...this.#closing.keys()];
   }
 
-  of(name: string): readonly Backend[] {
-    return [...(this.#own.get(name)?.values() ?? [])].map(({ backend }) => backend);
+  /** Of all users, or of one. */
+  of(name: string, user: string | null = null): readonly Backend[] {
+    const own = [...(this.#own.get(name) ?? [])].filter(([one]) => user === null || one === user);
+    return own.map(([, { backend }]) => backend);
   }
 
   /** Ends the accounts of users and servers that are gone, at once. */
@@ -56,19 +68,31 @@ export class AccountBackends {
       const config = configs.get(name);
       for (const [user, one] of own) {
         const entry = users.get(user);
-        if (config?.accounts !== "each" || entry === undefined || !isOf(entry, one.account)) {
+        const [account = ""] = one.account.accounts();
+        if (config?.accounts !== "each" || entry === undefined || !isOf(entry, account)) {
           own.delete(user);
-          this.close(one.backend, ENDED);
+          this.#end(one, ENDED);
           continue;
         }
-        one.account = entry.id;
+        one.account.entry = entry;
         one.backend.configure(ofAccount(config, entry.id));
       }
     }
   }
 
+  /** Runs the request at the principal's own backend. */
+  async run(name: string, principal: Principal, run: (backend: Backend) => Promise<Reply>): Promise<Reply> {
+    const found = this.#find(name, principal);
+    if (typeof found === "string") return refusal(found);
+    const reply = await run(found.backend);
+    if (!isError(reply) || reply.error.code !== BACKEND_UNAVAILABLE) return reply;
+    const notice = this.#tools.signIn?.(name, found.account) ?? null;
+    if (notice === null || notice.code === "token_not_renewed") return reply;
+    return errorReply(BACKEND_UNAVAILABLE, `${oneLine(notice.title)}; ${notice.hint}`);
+  }
+
   /** The principal's own backend. Returns the reason as a text if there can be none. */
-  find(name: string, { user, account }: Principal): Backend | string {
+  #find(name: string, { user, account }: Principal): OwnBackend | string {
     const config = this.#configs.get(name);
     const entry = user === undefined ? undefined : this.#users.get(user);
     if (config === undefined || user === undefined || entry === undefined || account === undefined)
@@ -81,13 +105,22 @@ export class AccountBackends {
     const known = own.get(user);
     if (known !== undefined) {
       known.usedMs = usedMs;
-      return known.backend;
+      return known;
     }
     if (own.size >= MOST_ACCOUNTS && !this.#endUnused(own))
       return `server ${name} runs for ${MOST_ACCOUNTS} users already, which is the limit`;
-    const backend = new Backend(this.#tools, name, ofAccount(config, entry.id));
-    own.set(user, { backend, account: entry.id, usedMs });
-    return backend;
+    const whose = new Account(user, entry);
+    const { signIn: _signIn, ...others } = this.#tools;
+    const { openTransport } = others;
+    const tools: PoolTools = {
+      ...others,
+      openTransport: (connection, backend, secrets, route, key) =>
+        openTransport(connection, backend, secrets, route, key, whose),
+    };
+    const backend = new Backend(tools, name, ofAccount(config, entry.id));
+    const one = { backend, account: whose, usedMs };
+    own.set(user, one);
+    return one;
   }
 
   /** Calls in flight get the error. */
@@ -99,13 +132,18 @@ export class AccountBackends {
     this.#closing.set(backend, closed);
   }
 
+  #end({ backend, account }: OwnBackend, message: string): void {
+    account.entry = null;
+    this.close(backend, message);
+  }
+
   #endUnused(own: Map<string, OwnBackend>): boolean {
     const idle = [...own].filter(([, { backend }]) => backend.inFlight === 0);
     const [first] = idle.toSorted(([, one], [, other]) => one.usedMs - other.usedMs);
     if (first === undefined) return false;
-    const [user, { backend }] = first;
+    const [user, unused] = first;
     own.delete(user);
-    this.close(backend, "this account's instance was ended for another user's");
+    this.#end(unused, "this account's instance was ended for another user's");
     return true;
   }
 }
@@ -115,7 +153,7 @@ function isOf({ id, before }: UserAccount, account: string): boolean {
 }
 
 /** The server as the account has it: it starts with the first call, and references to a user's secret name this user's. */
-function ofAccount(config: ServedBackend, account: string): ServedBackend {
+export function ofAccount(config: ServedBackend, account: string): ServedBackend {
   const { routes = null, connection } = config;
   const own = <Connection extends ServedBackend["connection"]>(one: Connection): Connection => {
     if ("env" in one) return { ...one, env: namesOf(one.env, account) };

@@ -10,6 +10,7 @@ import type { SignInNotice } from "../policy/condition-rows.ts";
 import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { OpenTransport } from "../transports/backend-transport.ts";
+import type { SignInAccount } from "../transports/transport-authorization.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** The routes to which people have fixed backends ("holds"), kept over restarts. */
@@ -55,9 +56,11 @@ export interface PoolTools extends BackendTools {
     route: string | null,
     /** The `ConnectionOutcome.key`. */
     key: string,
+    /** Absent: the owner's sign-in, if the backend has one. */
+    account?: SignInAccount,
   ) => OpenTransport;
   /** The problem with a backend's sign-in. Absent: there are no sign-ins. */
-  readonly signIn?: (backend: string) => SignInNotice | null;
+  readonly signIn?: (backend: string, account?: SignInAccount) => SignInNotice | null;
   /** The backend is one user's account, which starts with a call. Absent: false. */
   readonly isOfAccount?: true;
   /** From 0 to 1. */

@@ -137,8 +137,7 @@ export class BackendPool implements AsyncDisposable {
     if (shared === undefined) return this.#unknown(name);
     const isOwn = shared.hasAccounts && client !== null && client.principal.kind !== "owner";
     if (isOwn && this.#stopping !== null) return refusal(STOPPING);
-    const found = isOwn ? this.#accounts.find(name, client.principal) : shared;
-    return typeof found === "string" ? refusal(found) : run(found);
+    return isOwn ? this.#accounts.run(name, client.principal, run) : run(shared);
   }
 
   /** Notifies only the client's own instances (`per-client`). */
@@ -187,12 +186,13 @@ export class BackendPool implements AsyncDisposable {
 
   /**
    * Restarts the backend at once, without backoff; the old instance serves until the new one is ready. Returns false
-   * if there is no such backend.
+   * if there is no such backend. `user`: only the instance of this user's account; null: all.
    */
-  restart(name: string): boolean {
+  restart(name: string, user: string | null = null): boolean {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
-    for (const one of backend === undefined ? [] : [backend, ...this.#accounts.of(name)]) one.restart();
-    return backend !== undefined;
+    if (backend === undefined) return false;
+    for (const one of [...(user === null ? [backend] : []), ...this.#accounts.of(name, user)]) one.restart();
+    return true;
   }
 
   /** If `to` is null, ends the override. Never rejects. */

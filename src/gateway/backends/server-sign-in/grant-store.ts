@@ -1,5 +1,6 @@
-// Stores one grant for each backend with a sign-in, and each server's last challenge.
-import { join } from "node:path";
+// Stores one grant for each backend with a sign-in, or for each user with an account there, and each server's last challenge.
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
@@ -17,6 +18,7 @@ import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { openEncryptedFiles } from "../../../secrets/encrypted-files.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
+import type { SignInAccount } from "../transports/transport-authorization.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
 import { clientShape } from "./client.ts";
 
@@ -35,13 +37,33 @@ interface GrantStoreOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly openStore: () => Promise<SecretStore>;
+  /** Whose grants; without `accounts`, those of all entries of the user's name. Absent: the owner's. */
+  readonly account?: Pick<SignInAccount, "user"> & Partial<SignInAccount>;
+}
+
+/** The end of the names of a user's files. */
+const endOf = (user: string): string => sha256Of(user).slice(0, 32);
+
+/** The servers at which something of this user is stored. */
+export async function serversWithGrant(home: string, user: string): Promise<readonly string[]> {
+  const names = await readdir(join(home, "sign-in")).catch(ifMissing);
+  const end = `-${endOf(user)}`;
+  const found = names.map((name) => basename(basename(name, ".json"), ".asked"));
+  const own = found.filter((name) => name.endsWith(end));
+  return [...new Set(own.map((name) => name.slice(0, -(end.length + "-01234567".length))))];
+}
+
+function ifMissing(error: unknown): readonly string[] {
+  if (systemErrorCode(error) === "ENOENT") return [];
+  throw error;
 }
 
 /** Opens the secret store at the first access. */
-export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
+export function openGrantStore({ home, clock, openStore, account }: GrantStoreOptions) {
   const folder = join(home, "sign-in");
   // On file systems that ignore case, the hash distinguishes names that differ only in case.
-  const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}`;
+  const whose = account === undefined ? "" : `-${endOf(account.user)}`;
+  const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}${whose}`;
   const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
   let opening: Promise<SecretStore> | null = null;
   const store = (): Promise<SecretStore> => {
@@ -56,18 +78,32 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
       set: async (...args) => (await store()).set(...args),
     },
   });
+  const accountIn = (content: string | null): unknown =>
+    content === null ? undefined : jsonObject(content)?.["account"];
   return {
-    /** Rejects with `secret_unavailable`; `retry` is "never" if the grant can never be read again. */
+    /**
+     * Null also for the grant of another entry of that user's name. Rejects with `secret_unavailable`; `retry` is "never" if the
+     * grant can never be read again.
+     */
     async read(backend: string, signal: AbortSignal): Promise<Grant | null> {
       const content = await files.read(fileName(backend), signal);
-      return content === null ? null : parseGrant(content);
+      const isOwn = account?.accounts?.().some((one) => one === accountIn(content)) ?? true;
+      return content === null || !isOwn ? null : parseGrant(content);
     },
     /** True even if the grant cannot be read. Creates no file. */
     has: (backend: string) => files.has(fileName(backend)),
     /** Resolves when the grant is durable. */
-    write: (backend: string, grant: Grant, signal: AbortSignal) =>
-      files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
-    remove: (backend: string) => files.remove(fileName(backend)),
+    async write(backend: string, grant: Grant, signal: AbortSignal): Promise<void> {
+      // The grant of an entry that has ended since then stays that entry's.
+      const earlier = async () => accountIn(await files.read(fileName(backend), signal));
+      const [entry = account && (await earlier())] = account?.accounts?.() ?? [];
+      const content = { version: VERSION, ...grant, ...(account !== undefined && { account: entry }) };
+      await files.write(fileName(backend), JSON.stringify(content), signal);
+    },
+    async remove(backend: string): Promise<boolean> {
+      if (account !== undefined) await rm(challengePath(backend), { force: true });
+      return files.remove(fileName(backend));
+    },
     /** Runs one `work` at a time for each backend, also across processes. Rejects with `lock_held`. */
     exclusively: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       files.exclusively(fileName(backend), TURN_WAIT_MS, signal, work),

@@ -13,6 +13,7 @@ import {
   isCredential,
   NO_CREDENTIAL,
   type ResolvedAuth,
+  type SignInAccount,
   type TransportAuthorization,
 } from "../transports/transport-authorization.ts";
 import { isSafeForTokens } from "./bounded-fetch.ts";
@@ -49,6 +50,7 @@ export class SignIns implements AsyncDisposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
   readonly #tokens = new Map<string, SharedToken>();
+  readonly #ofAccounts = new WeakMap<SignInAccount, SharedToken>();
   /** Tokens with an open link, including tokens of an earlier configuration. */
   readonly #used = new Set<SharedToken>();
 
@@ -58,15 +60,20 @@ export class SignIns implements AsyncDisposable {
   }
 
   /** Returns null if the configured headers authenticate the link, or if the address is not safe for tokens. */
-  authorize(backend: string, connection: SignedConnection): TransportAuthorization | null {
+  authorize(
+    backend: string,
+    connection: SignedConnection,
+    account?: SignInAccount,
+  ): TransportAuthorization | null {
     const url = URL.parse(connection.url);
     const isByHand = Object.keys(connection.headers).some((name) => name.toLowerCase() === "authorization");
     if (url === null || isByHand || url.username !== "" || !isSafeForTokens(url)) return null;
-    return this.#token(backend, url, connection.auth ?? null).open();
+    return this.#token(backend, url, connection.auth ?? null, account).open();
   }
 
-  notice(backend: string): SignInNotice | null {
-    return this.#tokens.get(backend)?.notice ?? null;
+  notice(backend: string, account?: SignInAccount): SignInNotice | null {
+    const token = account === undefined ? this.#tokens.get(backend) : this.#ofAccounts.get(account);
+    return token?.notice ?? null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -75,13 +82,24 @@ export class SignIns implements AsyncDisposable {
     await Promise.all([...tokens].map((token) => token.end(STOP_MS)));
   }
 
-  #token(backend: string, url: URL, auth: ResolvedAuth | null): SharedToken {
+  #token(
+    backend: string,
+    url: URL,
+    auth: ResolvedAuth | null,
+    account: SignInAccount | undefined,
+  ): SharedToken {
     const key = JSON.stringify([url.href, auth]);
-    const known = this.#tokens.get(backend);
+    const known = account === undefined ? this.#tokens.get(backend) : this.#ofAccounts.get(account);
     if (known?.key === key) return known;
     const own = { backend, url, auth, key, grants: this.#grants, used: this.#used };
-    const token = new SharedToken({ ...this.#options, ...own });
-    this.#tokens.set(backend, token);
+    if (account === undefined) {
+      const token = new SharedToken({ ...this.#options, ...own });
+      this.#tokens.set(backend, token);
+      return token;
+    }
+    const grants = openGrantStore({ ...this.#options, account });
+    const token = new SharedToken({ ...this.#options, ...own, grants, account, onNotice: () => {} });
+    this.#ofAccounts.set(account, token);
     return token;
   }
 }
@@ -105,6 +123,8 @@ interface TokenOptions extends SignInsOptions {
   readonly auth: ResolvedAuth | null;
   readonly key: string;
   readonly grants: GrantStore;
+  /** Absent: the owner's. */
+  readonly account?: SignInAccount;
   /** The tokens of all backends that have an open link. */
   readonly used: Set<SharedToken>;
 }
@@ -362,7 +382,10 @@ class SharedToken {
   }
 
   get #loginHint(): string {
-    return shellCommand`mountaineer backends login ${this.#options.backend}`;
+    const { backend, account } = this.#options;
+    return account === undefined
+      ? shellCommand`mountaineer backends login ${backend}`
+      : `the owner: ${shellCommand`mountaineer backends login ${backend} --as ${account.user}`}`;
   }
 
   #setNotice(notice: SignInNotice | null): void {

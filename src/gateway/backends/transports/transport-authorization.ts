@@ -8,6 +8,13 @@ export type ResolvedAuth = Omit<BackendAuthConfig, "clientSecret" | "privateKey"
   readonly privateKey: string | null;
 };
 
+/** One user's account at one server, while its instance runs. */
+export interface SignInAccount {
+  readonly user: string;
+  /** The user's entry in the file, by its present token first; see `accountOf`. Empty: it has ended. */
+  readonly accounts: () => readonly string[];
+}
+
 export interface Credential {
   /** The value of `Authorization`; null: the request carries none. */
   readonly header: string | null;

@@ -112,6 +112,11 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
       if (found === null || !good.has(token) || found.isExpired || found.aud !== resource) return null;
       return (found.scope ?? "").split(" ").filter(Boolean);
     },
+    /** The name that a person gave at the sign-in, for a token that is still good. */
+    async accountOf(token: string, resource: string): Promise<string | null> {
+      const found = await provider.AccessToken.find(token);
+      return (await this.scopesOf(token, resource)) === null ? null : (found?.accountId ?? null);
+    },
     /** Makes all access tokens given so far worthless; refresh tokens stay. */
     endAccessTokens: () => good.clear(),
     /** From now on answers of the token endpoint are held back once they are made; gives what lets them go. */
@@ -225,12 +230,16 @@ function graceful() {
   };
 }
 
-/** A person in a browser: follows the address, fills in every form, and ends where it leads away from `issuer`. */
-export async function agree(address: string, issuer: string): Promise<string> {
+/**
+ * A person in a browser: follows the address, fills in every form, by this name, and ends where it leads away from `issuer`, or
+ * opens that unless `isLeft`.
+ */
+export async function agree(address: string, issuer: string, name = "ann", isLeft = false): Promise<string> {
   const cookies = new Map<string, string>();
   let next: { url: string; form: URLSearchParams | null } = { url: address, form: null };
   for (let step = 0; step < 20; step++) {
     if (!next.url.startsWith(issuer)) {
+      if (isLeft) return next.url;
       // Where nobody listens a browser shows an error, and the address.
       await fetch(next.url).then(
         (response) => response.text(),
@@ -250,7 +259,7 @@ export async function agree(address: string, issuer: string): Promise<string> {
     }
     const text = await response.text();
     const location = response.headers.get("location");
-    const form = location === null ? formOf(text, next.url) : null;
+    const form = location === null ? formOf(text, next.url, name) : null;
     if (location !== null) next = { url: new URL(location, next.url).href, form: null };
     else if (form !== null) next = form;
     else return text;
@@ -258,14 +267,14 @@ export async function agree(address: string, issuer: string): Promise<string> {
   throw new Error(`the sign-in does not end: ${next.url}`);
 }
 
-function formOf(page: string, base: string): { url: string; form: URLSearchParams } | null {
+function formOf(page: string, base: string, person: string): { url: string; form: URLSearchParams } | null {
   const tag = /<form[^>]*>/i.exec(page)?.[0];
   if (tag === undefined) return null;
   const action = /action="([^"]*)"/.exec(tag)?.[1]?.replaceAll("&amp;", "&") ?? base;
   const form = new URLSearchParams();
   for (const [input] of page.matchAll(/<input[^>]*>/gi)) {
     const name = /name="([^"]*)"/.exec(input)?.[1];
-    if (name !== undefined) form.set(name, /value="([^"]*)"/.exec(input)?.[1] ?? "ann");
+    if (name !== undefined) form.set(name, /value="([^"]*)"/.exec(input)?.[1] ?? person);
   }
   if (/name="confirm"/.test(page)) form.set("confirm", "yes");
   return { url: new URL(action, base).href, form };

@@ -4,6 +4,7 @@ declare module "oidc-provider" {
     readonly aud: unknown;
     readonly scope?: string;
     readonly isExpired: boolean;
+    readonly accountId?: string;
   }
 
   export class Provider {

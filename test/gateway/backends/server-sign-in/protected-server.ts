@@ -9,12 +9,14 @@ export interface ProtectedServerOptions {
   /** The challenge of a 401, with `$METADATA` for the address of its metadata; "": none. */
   readonly challenge?: string;
   readonly metadata?: Altered;
+  /** Its tool `whoami` tells whose the token is. Default: its tool is `echo`. */
+  readonly isOfAccounts?: boolean;
 }
 
 export async function startProtectedServer(
   t: TestContext,
   authorization: AuthorizationServer,
-  { challenge: given, metadata: altered }: ProtectedServerOptions = {},
+  { challenge: given, metadata: altered, isOfAccounts = false }: ProtectedServerOptions = {},
 ) {
   const seen = new Set<string>();
   let calls = 0;
@@ -29,6 +31,11 @@ export async function startProtectedServer(
       return { content: [{ type: "text", text: JSON.stringify(given) }] };
     },
   });
+  const serveAs = (account: string) =>
+    serving({
+      "tools/list": { tools: [{ name: "whoami", inputSchema: { type: "object" } }] },
+      "tools/call": { content: [{ type: "text", text: account }] },
+    });
   const server = await startHttpServer(
     t,
     async (posted) => {
@@ -44,7 +51,9 @@ export async function startProtectedServer(
       } else if (method === "tools/call" && !scopes.includes(callScope)) {
         const more = `error="insufficient_scope", scope="${callScope}"`;
         response.writeHead(403, { "www-authenticate": challenge(more) }).end("not with that");
-      } else await serve(posted);
+      } else if (isOfAccounts)
+        await serveAs((await authorization.accountOf(token, server.url)) ?? "")(posted);
+      else await serve(posted);
     },
     {
       path: "/mcp",
