@@ -216,7 +216,6 @@ function environment(): Block[] {
   const rows: readonly (readonly [string, string])[] = [
     ["MOUNTAINEER_HOME", "Mountaineer's own folder; `~/.mountaineer` without it"],
     ["MOUNTAINEER_LOG", "`debug` logs more, and prints stacks with errors"],
-    ["VISUAL, EDITOR", "the editor, with arguments (`code --wait`); `vi` without them"],
     [
       "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
       "in the daemon's environment: the [web proxy](gateway-rules.md#web-proxies-and-certificates) for servers at addresses",

@@ -88,19 +88,8 @@ export async function run(args: readonly string[], dispatch: Dispatch): Promise<
   const stop = new AbortController();
   const force = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXITS | null = null;
-  let yielded = 0;
-  const yieldInterrupts = (): Disposable => {
-    yielded += 1;
-    return {
-      [Symbol.dispose]() {
-        yielded -= 1;
-      },
-    };
-  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      // The terminal also sends SIGINT to this process, but a child program in the foreground handles it now.
-      if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
         stop.abort(new MountaineerError("aborted", `stopped by ${signal}`));
@@ -121,7 +110,7 @@ export async function run(args: readonly string[], dispatch: Dispatch): Promise<
   process.on("uncaughtException", (error) => fail(error, exitCodeOfError(error)));
   process.on("unhandledRejection", (error) => fail(error, exitCodeOfError(error)));
 
-  const signals = { signal: stop.signal, forceSignal: force.signal, yieldInterrupts };
+  const signals = { signal: stop.signal, forceSignal: force.signal };
   let exitCode = await runCommandLine(args, process, signals, dispatch);
   const isCancelled = force.signal.aborted || exitCode === ERROR_CODES.aborted.exit;
   if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];

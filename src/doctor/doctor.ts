@@ -188,7 +188,7 @@ async function loadedConfig(
           // its own.
           hint:
             index === mistakes.length - 1
-              ? "mountaineer config edit opens the file; a running daemon keeps its last valid configuration"
+              ? "correct the file; a running daemon keeps its last valid configuration"
               : null,
         }),
       );

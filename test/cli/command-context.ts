@@ -13,7 +13,6 @@ export function contextOf(home: string, changes: Partial<CommandContext> = {}): 
     isTerminal: false,
     stdin: process.stdin,
     prompt: null,
-    yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
     signal: never,
     forceSignal: never,
     print() {},

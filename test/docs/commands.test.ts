@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
+import { access, glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
 import { COMMANDS } from "../../src/cli/program/command-list.ts";
@@ -197,8 +197,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer config validate - < draft.toml": running(/-:2:1[\s\S]*did you mean/, 3),
   "mountaineer config validate draft.toml": running(/draft\.toml:2:1[\s\S]*did you mean/, 3),
   'less "$(mountaineer config path)"': { on: "running", says: /\[\[shares\]\]/, needs: "less" },
-  "mountaineer config edit": running(/config\.toml|reloaded|no changes/),
-  "EDITOR=nano mountaineer config edit": running(/config\.toml|reloaded|no changes/),
   "mountaineer config schema > config.schema.json": running(/^$/),
   "mountaineer config history": running(/0 [\s\S]*started/),
   "mountaineer config history --json | jq -r '.[0].sha256'": {
@@ -480,18 +478,9 @@ function plainWords(line: string): readonly string[] | null {
   return needsProcess(words) ? null : words;
 }
 
-/** A person at an editor: puts one line below what is there. */
-const STAND_IN_EDITOR = "#!/bin/sh\nfor file; do :; done\nprintf '\\n# looked at\\n' >> \"$file\"\n";
-
 async function environmentOf(folder: string, home: string): Promise<NodeJS.ProcessEnv> {
-  const programs = join(folder, "programs");
-  await mkdir(programs, { recursive: true });
-  for (const editor of ["vi", "nano"]) {
-    await writeFile(join(programs, editor), STAND_IN_EDITOR);
-    await chmod(join(programs, editor), 0o755);
-  }
-  const { EDITOR: _editor, VISUAL: _visual, MOUNTAINEER_LOG: _log, ...inherited } = process.env;
-  const PATH = [programs, join(ROOT, "bin"), process.env["PATH"]].join(":");
+  const { MOUNTAINEER_LOG: _log, ...inherited } = process.env;
+  const PATH = [join(ROOT, "bin"), process.env["PATH"]].join(":");
   return { ...inherited, PATH, HOME: folder, MOUNTAINEER_HOME: home };
 }
 

@@ -21,7 +21,7 @@ registerHooks({
 });
 
 /** They serve clients, or hand their streams on; the version is told before run.ts is loaded. */
-const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|tui)\b/;
+const OWN_PROCESS = /^(--version|-[vV]|version|demo|mcp|menubar|tui)\b/;
 
 /** `processes`: each command is one, as for people, which costs several times as much. */
 const { MOUNTAINEER_TEST_COMMANDS: wanted } = process.env;
@@ -60,13 +60,9 @@ export async function runInProcess(
   const streams = { stdin, stdout: into("stdout"), stderr: into("stderr") };
   const forceSignal = new AbortController().signal;
   const stops = [AbortSignal.timeout(Math.ceil(deadlineMs)), ...(signal === undefined ? [] : [signal])];
-  const signals = { signal: AbortSignal.any(stops), forceSignal, yieldInterrupts };
+  const signals = { signal: AbortSignal.any(stops), forceSignal };
   const code = await environments.run({ ...env }, () => runCommandLine(args, streams, signals, dispatch));
   return { code, ...written };
-}
-
-function yieldInterrupts(): Disposable {
-  return { [Symbol.dispose]() {} };
 }
 
 /**

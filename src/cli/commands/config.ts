@@ -158,25 +158,6 @@ const configPathCommand = command("config path", {
   },
 });
 
-const configEditCommand = command("config edit", {
-  takesUrl: true,
-  summary: "edit the configuration file in your editor, and check it before saving",
-  description:
-    "Opens a private copy in $VISUAL, else $EDITOR, else vi. A copy with errors is not saved: edit it again, or find it at the printed path. An empty copy changes nothing.",
-  examples: {
-    "mountaineer config edit": "edit the file",
-    "EDITOR=nano mountaineer config edit": "in another editor",
-  },
-  exits: {
-    ...EDIT_EXITS,
-    1: "the editor failed or left no text, or the daemon could not apply the file",
-    2: "the command line is not understood",
-  },
-  isText: true,
-  takes: {},
-  run: async (context) => (await import("../edits/config-edit.ts")).editConfigFile(context),
-});
-
 const configSchemaCommand = command("config schema", {
   summary: "print the JSON Schema of the configuration file",
   description: "For editors that complete and check while you type.",
@@ -266,7 +247,6 @@ export const CONFIG_COMMANDS: GroupedCommands = {
       "A running daemon applies changes at once. Each change keeps all other bytes of the file, is written only if the result is valid, and can be undone.",
     examples: {
       "mountaineer config set lsof-recheck off": "change a setting",
-      "mountaineer config edit": "change several in your editor",
       "mountaineer config rollback": "undo that",
     },
   },
@@ -277,7 +257,6 @@ export const CONFIG_COMMANDS: GroupedCommands = {
     configShowCommand,
     configValidateCommand,
     configPathCommand,
-    configEditCommand,
     configSchemaCommand,
     configHistoryCommand,
     configDiffCommand,

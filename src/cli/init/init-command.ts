@@ -285,7 +285,7 @@ async function refuseRepeats(
     share !== undefined ? `share ${share.name}` : backend === undefined ? null : `server ${backend.name}`;
   if (repeated === null) return config.backends.length > 0;
   throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
-    hint: "mountaineer config edit changes it",
+    hint: "mountaineer config set changes it",
   });
 }
 
@@ -319,7 +319,7 @@ async function readTarget({ path, homeContext, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
     throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {
-      hint: "give it a name that ends in .toml; or begin it with: mountaineer config edit",
+      hint: "give it a name that ends in .toml",
     });
   }
   return { path, homeContext, format, bytes, isBlank: bytes === null || hasOnlyComments(decodedText(bytes)) };
@@ -333,7 +333,7 @@ function hasOnlyComments(text: string): boolean {
 
 function exists(context: Target, path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
-    hint: `${typed(context, "init --add")} adds to it; ${typed(context, "config edit")} edits it`,
+    hint: `${typed(context, "init --add")} adds to it`,
   });
 }
 

@@ -46,11 +46,6 @@ export interface Signals {
   readonly signal: AbortSignal;
   /** Aborted by the second SIGINT or SIGTERM. */
   readonly forceSignal: AbortSignal;
-  /**
-   * Ctrl-C goes to the child program in the foreground, and does not end the command, until the returned object is
-   * disposed.
-   */
-  readonly yieldInterrupts: () => Disposable;
 }
 
 /** A function takes the parts that it needs. */

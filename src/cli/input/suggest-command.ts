@@ -12,7 +12,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "mountaineer shares add or mountaineer backends add": "add",
     "mountaineer shares remove or mountaineer backends remove": "remove rm",
     "mountaineer config validate": "validate",
-    "mountaineer config edit": "edit",
+    "mountaineer config set KEY VALUE, or the page: mountaineer open": "edit",
     "mountaineer config get KEY": "get",
     "mountaineer config set KEY VALUE": "set",
     "mountaineer status shows how things are, mountaineer config show the configuration": "show",
@@ -34,14 +34,13 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "mountaineer connect NAME --undo puts that client's file back": "disconnect",
     "mountaineer import takes over the MCP servers of other programs": "migrate",
     "mountaineer backends add NAME --registry SERVER": "registry",
-    "mountaineer tui in a terminal, mountaineer menubar in the panel": "gui ui web dashboard",
+    "mountaineer tui in a terminal, mountaineer menubar in the menu bar": "gui ui web dashboard",
   },
   shares: {
     "mountaineer shares list": "ls show",
     "mountaineer shares add --share NAME --tb-host HOST --fallback-host HOST": "new create",
     "mountaineer shares remove --share NAME": "rm delete del",
-    "mountaineer config edit": "edit",
-    "mountaineer config set shares.NAME.KEY VALUE": "set",
+    "mountaineer config set shares.NAME.KEY VALUE": "set edit",
   },
   backends: {
     "mountaineer backends list": "ls show status",
@@ -60,7 +59,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   config: {
     "mountaineer config show": "ls list view print cat",
     "mountaineer config validate": "check",
-    "mountaineer config edit": "open",
+    "mountaineer config path prints where the file is": "open edit",
     "mountaineer config set KEY VALUE": "add",
     "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change":
       "rm remove delete reset",

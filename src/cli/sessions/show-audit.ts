@@ -27,7 +27,7 @@ export function showAudit(
       );
       if (!enabled) {
         throw new MountaineerError("usage", "nothing is audited: the configuration has no [audit]", {
-          hint: "an [audit] section begins it, even an empty one: mountaineer config edit",
+          hint: "an [audit] section in the configuration begins it, even an empty one",
         });
       }
       return { records, next };

@@ -31,7 +31,7 @@ export function wantsToken({ requested, text, hasBackend, addsBackend }: TokenOp
   const mentions = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
   if (requested === true && mentions) {
     throw new MountaineerError("usage", "the configuration says already who may come in ([incoming_auth])", {
-      hint: `${shellCommand`mountaineer secret set ${TOKEN_SECRET}`} gives the token a value that you know; mountaineer config edit changes the rest`,
+      hint: `${shellCommand`mountaineer secret set ${TOKEN_SECRET}`} gives the token a value that you know; the rest is changed in the file`,
     });
   }
   if (requested !== null) return requested;

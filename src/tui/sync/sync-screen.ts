@@ -22,7 +22,7 @@ const KEYS: readonly KeyHelp[] = [
 
 const SHELLS: readonly ShellLine[] = [
   { does: "change a setting", command: "mountaineer config set sync.poll_interval 2" },
-  { does: "edit the whole file", command: "mountaineer config edit" },
+  { does: "see where the file is", command: "mountaineer config path" },
   {
     does: "see what changed last, and undo it",
     command: "mountaineer config diff; mountaineer config rollback",

@@ -59,6 +59,15 @@ const QUESTIONS: readonly Question[] = [
       await eventually(async () => (await listed(home)).includes("echo"));
     },
   },
+  {
+    args: ["config", "rollback"],
+    asks: /\[y\/N\]/,
+    means: YES,
+    files: { "config.toml": "[global]\ncheck_interval_secs = 2\n" },
+    async prepare(home) {
+      await runCommand(["config", "set", "global.check_interval_secs", "3"], { home });
+    },
+  },
   { args: ["fleet", "join"], asks: /Code \(not shown\)/, means: [] },
   {
     args: ["secret", "set", "nas"],
