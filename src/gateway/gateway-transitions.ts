@@ -98,7 +98,7 @@ export type GatewayTransition =
        */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;
-      /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */
+      /** `tool`, `prompt`, `resource`, `template` or `instructions`. */
       readonly kind: string;
       /** The name that the server gives to the entry. */
       readonly tool: string;

@@ -103,9 +103,6 @@ export const RESOURCE_UPDATED = "notifications/resources/updated";
 /** Extension of MCP Apps. */
 export const APPS_EXTENSION = "io.modelcontextprotocol/ui";
 
-/** Extension of skills (SEP-2640): only servers declare it, in legacy versions and MODERN_VERSION. */
-export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
-
 /** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 differ, but have the same method names. */
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
 /** The notice to a client that has subscribed to a task: the task has changed. */

@@ -25,7 +25,6 @@ const REPEATED: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "prompts/list",
-  "skills/list",
   "ping",
   "server/discover",
 ]);

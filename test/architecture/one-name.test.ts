@@ -39,9 +39,7 @@ const UNWANTED: readonly Unwanted[] = [
   {
     word: /\bpanels?\b/i,
     instead: "page, or menu bar",
-    allowed: {
-      "src/cli/input/suggest-command.ts": "a desktop's own panel",
-    },
+    allowed: {},
   },
   {
     word: /\bcarried\b/i,

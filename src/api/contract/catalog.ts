@@ -69,7 +69,7 @@ export type CatalogPrompt = TypeOf<typeof catalogPromptShape>;
 
 const withheldShape = object({
   backend: text,
-  kind: choice("tool", "resource", "template", "prompt", "skill", "instructions"),
+  kind: choice("tool", "resource", "template", "prompt", "instructions"),
   /** The name or URI that clients would use; for entries that the filters leave out, the server's own. */
   name: text,
   /**

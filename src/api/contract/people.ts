@@ -33,7 +33,7 @@ const grantShape = object({
 export type ProgramGrant = TypeOf<typeof grantShape>;
 
 const entryAccessShape = object({
-  kind: choice("tool", "prompt", "resource", "template", "skill"),
+  kind: choice("tool", "prompt", "resource", "template"),
   name: text,
   /** `arguments`: it depends on the arguments of the call. */
   effect: choice("allow", "ask", "deny", "arguments"),

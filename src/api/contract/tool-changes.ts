@@ -33,7 +33,7 @@ const toolChangeShape = object({
   backend: text,
   /** The server's own name of the tool, or of the entry of kind `what`. */
   tool: text,
-  /** `prompt`, `resource`, `template`, `skill` or `instructions`; absent: a tool. */
+  /** `prompt`, `resource`, `template` or `instructions`; absent: a tool. */
   what: optional(text),
   /** The name that clients use; null: the entry is withheld, or another backend has the name. */
   published_as: nullable(text),

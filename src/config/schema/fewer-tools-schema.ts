@@ -21,7 +21,7 @@ export const groupKeys = {
   backends: optional("access", list(text("plain", parseBackendName)), {
     type: "list of servers",
     absent: "the tools of all servers, and no resources or prompts",
-    meaning: "The servers whose tools, resources, prompts and skills are in it.",
+    meaning: "The servers whose tools, resources and prompts are in it.",
     example: '["files"]',
   }),
 };

@@ -25,7 +25,6 @@ import {
   indexesOf,
   isUnavailable,
   NOT_FRESH,
-  type PublishedSkills,
   type Reason,
   type ResourceAccess,
 } from "./catalog.ts";
@@ -35,7 +34,6 @@ import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-verdicts.ts";
 import { withoutArguments } from "./set-arguments.ts";
-import { publishSkills, skillAt } from "./skill-uris.ts";
 import { compileUriTemplate, isUnclear, otherSpellings, steps, type UriTemplate } from "./uri-template.ts";
 
 export interface Permission {
@@ -60,10 +58,8 @@ export function buildCatalog(
   const isThere = ({ isUnavailable }: CatalogSource): boolean => isUnavailable !== true;
   const ranked = precedence(sources);
   const appPages = publishAppPages(ranked.map(pagesOf));
-  const publishedSkills = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
   const namer = new Namer(known);
-  const offer = (source: CatalogSource): Offer =>
-    offerOf(source, conflict, { appPages, publishedSkills, namer, known });
+  const offer = (source: CatalogSource): Offer => offerOf(source, conflict, { appPages, namer, known });
   const there = sources.filter(isThere);
   const offers = there.map(offer);
   // A name of an entry that is away is not fresh.
@@ -78,20 +74,10 @@ export function buildCatalog(
     backends: sources.map(({ backend }) => backend),
     unavailable: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
     freshNames,
-    skillAccess: new Map(
-      sources
-        .filter(declaresSkills)
-        .map((source) => [
-          source.backend,
-          { permits: resourcePermissionOf(source).permits, isWithheld: source.withholdsSkills === true },
-        ]),
-    ),
-    publishedSkills,
     appPages: appPages.pages,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, MOST_UNSEEN),
     permissions: new Map(sources.map((source) => [source.backend, resourcePermissionOf(source)])),
-    publishedUri: (backend, uri) =>
-      isAppPage(uri) ? appPages.publishedUri(backend, uri) : publishedSkills.publishedUri(backend, uri),
+    publishedUri: (backend, uri) => (isAppPage(uri) ? appPages.publishedUri(backend, uri) : uri),
     resourceAccess: offers.flatMap(({ access }) => access ?? []),
     freshness: {
       // Clients with pages get another list.
@@ -99,7 +85,6 @@ export function buildCatalog(
       resources: freshnessOfAll(there, "resources"),
       resourceTemplates: freshnessOfAll(there, "resourceTemplates"),
       prompts: freshnessOfAll(there, "prompts"),
-      skills: freshnessOfAll(there.filter(declaresSkills), "skills"),
     },
   };
 }
@@ -139,21 +124,8 @@ function pagesOf(source: CatalogSource) {
   return { backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) };
 }
 
-function declaresSkills({ listings: { skills = null } }: CatalogSource): boolean {
-  return skills !== null;
-}
-
-function skillsOf(source: CatalogSource) {
-  const { backend, filters, listings } = source;
-  const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
-  const skills = urisOf(listings.skills ?? []).filter(resourcePermissionOf(source).permits);
-  const resources = urisOf(listings.resources).filter(permissionOf(filters.resources).permits);
-  return skills.length + resources.length === 0 ? [] : { backend, skills, resources };
-}
-
 interface PublishedPaths {
   readonly appPages: AppPages;
-  readonly publishedSkills: PublishedSkills;
   readonly namer: Namer;
   readonly known: KnownNames;
 }
@@ -177,7 +149,7 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Publish
   const unseen: InvisibleTextEntry[] = [];
   let hasUris = false;
   for (const { kind, key, name: originalName, entry, isPermitted } of namedEntries(source)) {
-    if (kind === "skill" ? !access.permits(originalName) : !isPermitted) {
+    if (!isPermitted) {
       const names = { name: originalName, fullName: originalName, originalName };
       const standing = standingOf([{ status: "filtered" }, ...unavailable]);
       entries.push({ kind, backend, ...names, definition: UNSHOWN, ...standing });
@@ -208,12 +180,10 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Publish
       definition:
         typeof fitting === "string"
           ? UNSHOWN
-          : kind === "skill"
-            ? skillAt(cleaned, names.name)
-            : withMembers(fitting, {
-                [key]: names.name,
-                ...(typeof override?.description === "string" && { description: override.description }),
-              }),
+          : withMembers(fitting, {
+              [key]: names.name,
+              ...(typeof override?.description === "string" && { description: override.description }),
+            }),
     });
   }
   for (const { kind, name: originalName, change } of unapproved) {
@@ -231,7 +201,7 @@ function standingOf(reasons: readonly Reason[]): Pick<CatalogEntry, "status" | "
 function namingOf(
   { backend, toolOverrides }: CatalogSource,
   conflict: ConflictConfig,
-  { appPages, publishedSkills, namer }: PublishedPaths,
+  { appPages, namer }: PublishedPaths,
 ) {
   const { strategy } = conflict;
   // Names of another machine's backend always carry that machine's name.
@@ -239,8 +209,7 @@ function namingOf(
   const keepsNames = owner === null && strategy !== "error";
   return (kind: EntryKind, originalName: string): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
     if (kind !== "tool" && kind !== "prompt") {
-      const { publishedUri } = isAppPage(originalName) ? appPages : publishedSkills;
-      const name = publishedUri(backend, originalName);
+      const name = isAppPage(originalName) ? appPages.publishedUri(backend, originalName) : originalName;
       return { fullName: name, name };
     }
     const plainName =
@@ -299,7 +268,7 @@ const resourcePermissionOf = memoized(({ filters, unapproved }: CatalogSource): 
   const waiting = new Set<string>();
   const templates: UriTemplate[] = [];
   for (const { kind, name } of unapproved ?? []) {
-    if (kind === "resource" || kind === "skill") waiting.add(name);
+    if (kind === "resource") waiting.add(name);
     const template = kind === "template" ? compileUriTemplate(name) : null;
     if (template !== null) templates.push(template);
   }

@@ -13,8 +13,6 @@ export interface Listings {
   readonly resourceTemplates: readonly JsonObject[];
   /** Each has a string `name`. */
   readonly prompts: readonly JsonObject[];
-  /** Each skill has the `uri` of its SKILL.md. Absent or null: the server does not declare skills. */
-  readonly skills?: readonly JsonObject[] | null;
 }
 
 export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
@@ -39,11 +37,9 @@ export interface CatalogSource {
   /** True: the entries cannot be used now, because a share, the server or its first list is missing. */
   readonly isUnavailable?: true;
   readonly freshness?: ListFreshness;
-  /** True: skills are published only after a person's approval. */
-  readonly withholdsSkills?: boolean;
 }
 
-export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
+export type EntryKind = "tool" | "resource" | "template" | "prompt";
 
 export interface UnapprovedEntry {
   readonly kind: EntryKind;
@@ -57,7 +53,6 @@ export interface UnapprovedEntry {
 export const ENTRY_LISTS = [
   { kind: "tool", list: "tools", method: "tools/list", key: "name", filter: "tools" },
   { kind: "prompt", list: "prompts", method: "prompts/list", key: "name", filter: "prompts" },
-  { kind: "skill", list: "skills", method: "skills/list", key: "uri", filter: "resources" },
   {
     kind: "template",
     list: "resourceTemplates",
@@ -142,24 +137,12 @@ export interface ResourceAccess {
 
 export type Owner = Pick<Resolved, "backend" | "originalName">;
 
-export interface SkillAccess extends Pick<ResourceAccess, "permits"> {
-  /** True: only listed skills may be read, because other skills need a person's approval. */
-  readonly isWithheld: boolean;
-}
-
-export interface PublishedSkills {
-  /** Null: no skill contains the published URI. */
-  ownerOf(uri: string): Owner | null;
-  publishedUri(backend: string, uri: string): string;
-}
-
 /** The listed entries, by the name that clients use. */
 export interface ListedEntries {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
   readonly resources: ReadonlyMap<string, CatalogEntry>;
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
-  readonly skills: ReadonlyMap<string, CatalogEntry>;
 }
 
 /**
@@ -175,16 +158,13 @@ export interface Catalog extends ListedEntries {
   readonly unlisted: ReadonlyMap<string, CatalogEntry>;
   /** The backends whose entries are away. */
   readonly unavailable: ReadonlySet<string>;
-  /** By backend, also for a backend that declares skills but has none. */
-  readonly skillAccess: ReadonlyMap<string, SkillAccess>;
-  readonly publishedSkills: PublishedSkills;
   /** The key is the URI that clients use. */
   readonly appPages: ReadonlyMap<string, Owner>;
   /** Names that entries get in this catalog for the first time. */
   readonly freshNames: NameOwners;
   /** Listed entries with invisible characters. If there are many, only the first ones are kept. */
   readonly unseen: readonly InvisibleTextEntry[];
-  /** One for each backend with resources, templates or skills, in the order of the entries. */
+  /** One for each backend with resources or templates, in the order of the entries. */
   readonly resourceAccess: readonly ResourceAccess[];
   /** By backend: which of the URIs that its results named may be read. */
   readonly permissions: ReadonlyMap<string, Pick<ResourceAccess, "permits" | "denies">>;
@@ -240,7 +220,6 @@ export function indexesOf(
     resource: new Map(),
     template: new Map(),
     prompt: new Map(),
-    skill: new Map(),
   };
   const unlisted = new Map<string, CatalogEntry>();
   for (const entry of entries) {
@@ -252,6 +231,6 @@ export function indexesOf(
     const isBefore = other !== undefined && (other.status !== "unapproved" || status === "unapproved");
     if (!isBefore) unlisted.set(key, entry);
   }
-  const { tool: tools, resource: resources, template: templates, prompt: prompts, skill: skills } = listed;
-  return { entries, tools, resources, templates, prompts, skills, unlisted };
+  const { tool: tools, resource: resources, template: templates, prompt: prompts } = listed;
+  return { entries, tools, resources, templates, prompts, unlisted };
 }

@@ -9,7 +9,7 @@ interface Collision extends Pick<CatalogEntry, "kind" | "name"> {
   readonly hidden: string;
 }
 
-const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
+const LISTS = ["tools", "resources", "templates", "prompts"] as const;
 const MAX_ANNOUNCED = 20;
 
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {

@@ -5,7 +5,6 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Listings } from "./catalog.ts";
-import { checkSkill } from "./skill-check.ts";
 
 export interface CheckedEntry {
   /** The server's own object if it is sound; null: no client may get the entry. */
@@ -22,7 +21,6 @@ const MOST_FAULTS = 10;
  * withholds the entry. `isModern`: the server speaks 2026-07-28, and its results may be of any type.
  */
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
-  if (list === "skills") return checkSkill(entry);
   const faults: string[] = [];
   const addFault: AddFault = (path, value, wanted) => {
     if (faults.length < MOST_FAULTS) faults.push(`${path} ${faultOf(value, wanted)}`);
@@ -198,7 +196,7 @@ const ANNOTATIONS = object({
   lastModified: optional(isTime, "a time as 2026-01-31T12:00:00Z"),
 });
 
-const RULES: Readonly<Record<Exclude<keyof Listings, "skills">, Rules>> = {
+const RULES: Readonly<Record<keyof Listings, Rules>> = {
   tools: TOOL,
   resources: {
     ...DESCRIBED,

@@ -7,7 +7,7 @@ import { resolveTarget } from "./resolve.ts";
 export interface CatalogPart {
   hasTool(tool: CatalogEntry): boolean;
   /**
-   * Whether a backend's resources, prompts and skills belong to the part. null: only the app pages of the part's
+   * Whether a backend's resources and prompts belong to the part. null: only the app pages of the part's
    * tools belong to it.
    */
   readonly hasBackend: ((backend: string) => boolean) | null;
@@ -42,8 +42,8 @@ export function backendsIn(
 }
 
 /**
- * Returns a function that is true for a backend if each of the lists has a part with all resources, prompts and
- * skills of that backend.
+ * Returns a function that is true for a backend if each of the lists has a part with all resources and
+ * prompts of that backend.
  */
 export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
   return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
@@ -69,7 +69,6 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
     appPages: new Map(
       [...catalog.appPages].filter(([uri, { backend }]) => isWhole(backend) || pages.has(uri)),
     ),
-    skillAccess: new Map([...catalog.skillAccess].filter(([backend]) => isWhole(backend))),
     permissions: new Map([...catalog.permissions].filter(([backend]) => isWhole(backend))),
     resourceAccess: catalog.resourceAccess.filter(({ backend }) => isWhole(backend)),
   };

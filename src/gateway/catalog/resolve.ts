@@ -5,7 +5,6 @@ import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { type Catalog, type CatalogEntry, entryKey, type Owner, type Resolved } from "./catalog.ts";
 import { compileUriTemplate, steps, type UriTemplate } from "./uri-template.ts";
 
-const SKILL_SCHEME = "skill://";
 /** Maximum number of unapproved templates that are tried, because a server may list any number. */
 const MOST_UNAPPROVED = 200;
 /** Slashes in a listed folder: each URI is compared with as many beginnings. */
@@ -18,7 +17,6 @@ const LISTS = {
   resource: "resources",
   template: "templates",
   prompt: "prompts",
-  skill: "skills",
 } as const;
 
 /** Returns the entry that clients call by this name, listed or not. */
@@ -39,7 +37,6 @@ export function resolveTarget(
 ): Resolved | null {
   const entry = entryOf(catalog, { kind, name });
   if (entry !== null || kind === "tool" || kind === "prompt") return entry;
-  if (kind === "skill") return resolveUnlistedSkill(catalog, name);
   // In `completion/complete`, the name is a listed template or a URI.
   return kind === "template"
     ? resolveTarget(catalog, { kind: "resource", name }, mentionedBy)
@@ -47,14 +44,13 @@ export function resolveTarget(
 }
 
 /**
- * Finds the backend for a URI that no list has. The order: a backend with a tool whose page is the URI, one with a
- * skill that contains the URI, one that lists a folder above it, the nearest template (of equal ones the first in the approved
- * order). Servers also serve unlisted URIs, so a single backend with resources (for `skill://`: skills) comes next, and one
- * that only mentioned the URI comes last. null: denied, or left out of this catalog.
+ * Finds the backend for a URI that no list has. The order: a backend with a tool whose page is the URI, one that lists a folder
+ * above it, the nearest template (of equal ones the first in the approved order). Servers also serve unlisted URIs, so a single
+ * backend with resources comes next, and one that only mentioned the URI comes last. null: denied, or left out of this catalog.
  */
 function resolveUri(catalog: Catalog, uri: string, mentionedBy: readonly string[]): Resolved | null {
   if (catalog.isElsewhere?.(uri) === true) return null;
-  const { unavailable, appPages, publishedSkills, skillAccess, resourceAccess } = catalog;
+  const { unavailable, appPages, resourceAccess } = catalog;
   const found = (owner: Owner): Resolved => ({
     ...owner,
     status: unavailable.has(owner.backend) ? "away" : "listed",
@@ -62,9 +58,6 @@ function resolveUri(catalog: Catalog, uri: string, mentionedBy: readonly string[
   const page = appPages.get(uri);
   if (page !== undefined) return found(page);
   if (uri.length > TEXT_BOUNDS.uri.most) return null;
-  const ofSkill = publishedSkills.ownerOf(uri);
-  if (ofSkill !== null)
-    return skillAccess.get(ofSkill.backend)?.permits(ofSkill.originalName) === true ? found(ofSkill) : null;
   const above = folderAbove(catalog, uri);
   if (above !== null)
     return catalog.permissions.get(above)?.permits(uri) === true
@@ -81,25 +74,11 @@ function resolveUri(catalog: Catalog, uri: string, mentionedBy: readonly string[
     if (nearest.isUnapproved) return { ...owner, status: "unapproved" };
     return equals.length === 0 ? owner : { ...owner, equals: equals.map(({ backend }) => backend) };
   }
-  const isSkill = uri.startsWith(SKILL_SCHEME) && skillAccess.size > 0;
-  const reaches = isSkill
-    ? [...skillAccess].map(([backend, access]) => ({ ...access, backend }))
-    : resourceAccess;
-  const [only, ...more] = reaches;
+  const [only, ...more] = resourceAccess;
   if (only === undefined || more.length > 0 || !only.permits(uri)) return ofMention;
   const owner = found({ backend: only.backend, originalName: uri });
   const others = mentioned.filter((backend) => backend !== only.backend);
   return others.length === 0 ? owner : { ...owner, equals: others };
-}
-
-/** Finds only skills of backends that allow unlisted ones. */
-function resolveUnlistedSkill(catalog: Catalog, name: string): Resolved | null {
-  const found = resolveTarget(catalog, { kind: "resource", name });
-  const access = found === null ? undefined : catalog.skillAccess.get(found.backend);
-  if (found === null || access === undefined || access.isWithheld || !access.permits(found.originalName))
-    return null;
-  const { backend, originalName, status } = found;
-  return { backend, originalName, status };
 }
 
 /** The backend that lists the nearest folder above the URI, as a resource that ends with a slash. */

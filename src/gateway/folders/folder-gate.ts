@@ -13,7 +13,6 @@ import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { type CallTexts, textsOfCall } from "../catalog/call-texts.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import { READ_DIRECTORY } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { namedPaths } from "./named-paths.ts";
 import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
@@ -52,10 +51,10 @@ const CHECKED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   "tools/call": ["arguments"],
   "prompts/get": ["arguments"],
   "completion/complete": ["argument", "context"],
-  "skills/get": ["uri"],
   "resources/read": ["uri"],
   "resources/subscribe": ["uri"],
-  [READ_DIRECTORY]: ["uri"],
+  // Of an extension (io.modelcontextprotocol/skills), which passes as it is.
+  "skills/get": ["uri"],
 };
 
 /** Backends without `folders` are not checked. */

@@ -173,7 +173,7 @@ function verdictAt(
 function unknown({ method, params }: JudgedRequest): Reply {
   if (ABOUT_TASKS.has(method)) return unknownTask(params);
   const named = targetOf(method, params);
-  return named === null ? unknownMethod(method) : unknownTarget(named, method);
+  return named === null ? unknownMethod(method) : unknownTarget(named);
 }
 
 /**

@@ -96,13 +96,12 @@ export type Handle = (request: GatewayRequest) => Promise<Reply>;
  */
 export type Middleware = (next: Handle) => Handle;
 
-/** The results of tools/list, resources/list, resources/templates/list, prompts/list and skills/list. */
+/** The results of tools/list, resources/list, resources/templates/list and prompts/list. */
 export interface VisibleLists {
   readonly tools: JsonObject;
   readonly resources: JsonObject;
   readonly resourceTemplates: JsonObject;
   readonly prompts: JsonObject;
-  readonly skills: JsonObject;
 }
 
 /**
@@ -125,7 +124,7 @@ export interface CatalogView {
   sees(backend: string): boolean;
   /**
    * A digest of each visible list, which shows whether the list changed. The digest of resources also covers
-   * templates and skills.
+   * templates.
    */
   readonly digests: Readonly<Record<ListKind, string>>;
 }

@@ -7,7 +7,6 @@ export const OWN_ANSWERS: ReadonlySet<string> = new Set([
   "prompts/list",
   "resources/list",
   "resources/templates/list",
-  "skills/list",
 ]);
 
 /** Methods about tasks, in legacy versions and in MODERN_VERSION. */
@@ -18,7 +17,5 @@ export const METHODS: ReadonlySet<string> = new Set([
   ...OWN_ANSWERS,
   ...TASK_METHODS,
   ..."tools/call prompts/get resources/read resources/subscribe resources/unsubscribe".split(" "),
-  ..."resources/directory/read skills/get completion/complete server/discover subscriptions/listen".split(
-    " ",
-  ),
+  ..."completion/complete server/discover subscriptions/listen".split(" "),
 ]);

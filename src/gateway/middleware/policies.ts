@@ -76,7 +76,6 @@ const USED_BY: Readonly<Record<EntryKind, string>> = {
   prompt: "prompts/get",
   resource: "resources/read",
   template: "resources/read",
-  skill: "resources/read",
 };
 
 /** The properties of a request that a policy matches, besides the arguments. */

@@ -14,9 +14,6 @@ import type { GatewayRequest } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
 import type { TaskOrigin } from "./task-ids.ts";
 
-/** Lists a folder's direct children. The method belongs to MCP's extension for skills. */
-export const READ_DIRECTORY = "resources/directory/read";
-
 /** A `template` of completion/complete may also be the URI of a resource. */
 export type RequestTarget = RuleTarget;
 
@@ -34,10 +31,7 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
     case "resources/read":
     case "resources/subscribe":
     case "resources/unsubscribe":
-    case READ_DIRECTORY:
       return target("resource", params["uri"]);
-    case "skills/get":
-      return target("skill", params["uri"]);
     case "completion/complete": {
       const reference = params["ref"];
       if (!isJsonObject(reference)) return null;
@@ -92,7 +86,7 @@ export function targetLabel({ kind, name }: RequestTarget): string {
  * The error for a missing or forbidden target. The text is the same in both cases, so it reveals no name.
  * `withheldBy`: the backend of a target that waits for a person's approval.
  */
-export function unknownTarget({ kind, name }: RequestTarget, method = "", withheldBy: string | null = null) {
+export function unknownTarget({ kind, name }: RequestTarget, withheldBy: string | null = null) {
   const shown = sanitise(name);
   const why =
     withheldBy === null
@@ -100,8 +94,6 @@ export function unknownTarget({ kind, name }: RequestTarget, method = "", withhe
       : `. Server ${withheldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
   if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}${why}`);
   if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}${why}`);
-  if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}${why}`);
-  if (method === READ_DIRECTORY) return errorReply(INVALID_PARAMS, `No folder is served at ${shown}${why}`);
   return errorReply(RESOURCE_NOT_FOUND, `Resource not found${why}`, { uri: shown });
 }
 

@@ -32,8 +32,6 @@ export interface RoutingServices {
   readonly taskIds: TaskIds;
   /** Whether any change of the backend's tools waits for approval. */
   blocksChanges(backend: string): boolean;
-  /** Whether the backend's server declares that it lists folders. */
-  readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */
   taskBackends(): readonly string[];
   /** The backend that gets the methods of an extension. */

@@ -24,7 +24,6 @@ import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import { publishedResult } from "./named-uris.ts";
 import {
   answeredInstead,
-  READ_DIRECTORY,
   type RequestTarget,
   targetAt,
   targetOf,
@@ -33,7 +32,6 @@ import {
 } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { sanitise } from "./sanitise.ts";
-import { createSkillRouting } from "./skill-routing.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
 /**
@@ -62,10 +60,8 @@ const NOT_FOUND: ReadonlySet<number> = new Set([RESOURCE_NOT_FOUND, INVALID_PARA
 /** Of schemas that are compared. */
 const MOST_LEVELS = 200;
 
-const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
-
 const OF_SPECIFICATION =
-  /^(?:initialize|ping|(?:tools|resources|prompts|completion|logging|tasks|skills|sampling|elicitation|roots|server|subscriptions)\/.*)$/;
+  /^(?:initialize|ping|(?:tools|resources|prompts|completion|logging|tasks|sampling|elicitation|roots|server|subscriptions)\/.*)$/;
 
 /** Whether the specification has the methods that begin with this name: `tools`. */
 export function isOfSpecification(name: string): boolean {
@@ -105,11 +101,10 @@ export function createRouting(
       const now = destination(services, services.catalog(), target, request);
       if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
       const isThere = [now.found.backend, ...(now.found.equals ?? [])].includes(backend);
-      return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target, method)) };
+      return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target)) };
     };
     return pool.call(backend, { method, params, handle, signal, renew });
   };
-  const skills = createSkillRouting(services);
   const routes = new Map<string, Handle>([
     ["tools/list", listing(services, "tools")],
     ["resources/list", listing(services, "resources")],
@@ -138,9 +133,6 @@ export function createRouting(
     ],
     ["logging/setLevel", (request) => setLevel(services, request)],
     ["ping", async () => ({ result: {} })],
-    ["skills/list", listing(services, "skills")],
-    ["skills/get", routed(services, "the string `uri` of a SKILL.md", skills.get)],
-    [READ_DIRECTORY, routed(services, URI, skills.readDirectory)],
     ["tasks/get", eitherVersion(legacy, modern)],
     ["tasks/cancel", eitherVersion(legacy, modern)],
     ["tasks/result", eitherVersion(legacy, notKnown)],
@@ -148,16 +140,10 @@ export function createRouting(
     ["tasks/update", eitherVersion(notKnown, modern)],
     [WATCH_TASK, eitherVersion(notKnown, createTaskWatching(services))],
   ]);
-  /**
-   * True for a method about skills while no server declares skills. It is passed to the sole backend; without a sole
-   * backend the method is unknown.
-   */
-  const isForSole = ({ method, served: { catalog } }: GatewayRequest): boolean =>
-    OF_SKILLS.has(method) && catalog.skillAccess.size === 0;
   return (request) => {
     const { method, params, handle, signal } = request;
     const route = routes.get(method);
-    if (route !== undefined && !isForSole(request)) return route(request);
+    if (route !== undefined) return route(request);
     const backend = NEVER_PASSED_ON.has(method) ? null : passesTo(method);
     if (backend === null) return Promise.resolve(unknownMethod(method));
     return pool.call(backend, { method, params, handle, signal });
@@ -235,11 +221,11 @@ function destination(
   { named }: Pick<RoutingServices, "named">,
   catalog: Catalog,
   target: RequestTarget,
-  { method, params, handle }: Pick<GatewayRequest, "method" | "params" | "handle">,
+  { params, handle }: Pick<GatewayRequest, "params" | "handle">,
 ): { readonly found: Resolved } | { readonly refusal: Reply } {
   const found = findOwner({ named }, catalog, handle.client.principal, target);
-  if (found === null) return { refusal: unknownTarget(target, method) };
-  if (found.status === "unapproved") return { refusal: unknownTarget(target, method, found.backend) };
+  if (found === null) return { refusal: unknownTarget(target) };
+  if (found.status === "unapproved") return { refusal: unknownTarget(target, found.backend) };
   if (found.status === "off") return { refusal: switchedOff(target, params) };
   const other = otherArgument(params, found.setArguments ?? {});
   if (found.status !== "unfit" && other === null) return { found };

@@ -119,7 +119,7 @@ export function checkPins(
   };
 }
 
-/** For people: the name of a tool or skill, else kind and name. */
+/** For people: the name of a tool, else kind and name. */
 function readableKey(key: string): string {
   return key.startsWith("\n") ? key.slice(1) : key;
 }

@@ -5,7 +5,7 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { entryDigest, entryText, isSkillPin } from "./pinned-entry.ts";
+import { entryDigest, entryText } from "./pinned-entry.ts";
 
 /** Maximum number of pinned entries of one backend. */
 export const MOST_PINNED = 5_000;
@@ -143,7 +143,7 @@ export const recalledLists = memoized(
     tools: [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
       if (!isListed || approved.length === 0 || text === null) return [];
       const tool: unknown = parseExactly(text);
-      return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
+      return isJsonObject(tool) && tool["name"] === name ? [tool] : [];
     }),
   }),
 );

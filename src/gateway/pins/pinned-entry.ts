@@ -44,25 +44,17 @@ export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
 
-/** Unique within one server: the plain name of a tool or skill, otherwise kind and name. */
+/** Unique within one server: the plain name of a tool, otherwise kind and name. */
 export function pinKey(kind: ShownKind, name: string): string {
   if (kind === "instructions") return INSTRUCTIONS_KEY;
-  const isUri = name.includes("://");
-  const isPlain = kind === (isUri ? "skill" : "tool") && !name.startsWith("\n");
+  const isPlain = kind === "tool" && !name.startsWith("\n");
   return isPlain ? name : `\n${kind} ${name}`;
 }
 
 /** Always the same object for the same entry. */
 export function pinOf(kind: EntryKind, entry: JsonObject): JsonObject {
-  if (kind === "skill") return skillPin(entry);
   return kind === "resource" ? withoutVolatile(entry) : entry;
 }
-
-const skillPin = memoized(({ uri, frontmatter, resources }: JsonObject) => ({
-  name: uri,
-  frontmatter,
-  resources,
-}));
 
 /** Leaves out the size and the date, so that a resource counts as the same after its file was written to. */
 const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
@@ -78,11 +70,6 @@ const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
 
 function isDate(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\d[T ]?[\d:.,+Z-]*$/.test(value);
-}
-
-/** A tool's pin always has an input schema, because the gateway adds one to a tool that lacks it. */
-export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
-  return inputSchema === undefined && frontmatter !== undefined;
 }
 
 /** Texts of entries that were just read, until they are compared with their pins. */

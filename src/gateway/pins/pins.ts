@@ -318,10 +318,8 @@ function withoutWithheld(
 ): CatalogSource {
   if (mode !== "block") return source;
   const { listings, instructions = null } = source;
-  const withholdsSkills = listings.skills !== null && listings.skills !== undefined;
-  const marked = withholdsSkills ? { ...source, withholdsSkills } : source;
   const waiting = [...pending, ...beyond.map((one) => ({ ...one, change: "beyond" as const }))];
-  if (waiting.length === 0) return marked;
+  if (waiting.length === 0) return source;
   const unapproved = waiting.flatMap(({ kind, name, change }) =>
     kind === "instructions" ? [] : [{ kind, name, change }],
   );
@@ -335,7 +333,7 @@ function withoutWithheld(
   );
   const isSilenced = pending.some(({ kind }) => kind === "instructions");
   return {
-    ...marked,
+    ...source,
     listings: { ...listings, ...left },
     unapproved,
     instructions: isSilenced ? null : instructions,

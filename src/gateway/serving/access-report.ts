@@ -49,7 +49,6 @@ const METHODS: Readonly<Record<CatalogEntry["kind"], string>> = {
   prompt: "prompts/get",
   resource: "resources/read",
   template: "resources/read",
-  skill: "resources/read",
 };
 
 export function accessReport({

@@ -89,14 +89,11 @@ function createView(
   const resources = visible(catalog.resources);
   const resourceTemplates = visible(catalog.templates);
   const prompts = visible(catalog.prompts);
-  const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
-  // Skills do not have their own change notice, so they are treated as resources here.
-  const ofResources = [resources, resourceTemplates, ...(skills.length === 0 ? [] : [skills])];
   const digests = {
     tools: lazily(() => digest(shown(tools))),
-    resources: lazily(() => digest(...ofResources)),
+    resources: lazily(() => digest(resources, resourceTemplates)),
     prompts: lazily(() => digest(prompts)),
   };
   const modern = lazily((): CatalogView["modern"] => {
@@ -107,7 +104,6 @@ function createView(
       resources: { resources, ...freshness.resources },
       resourceTemplates: { resourceTemplates, ...freshness.resourceTemplates },
       prompts: { prompts, ...freshness.prompts },
-      skills: { skills, ...freshness.skills },
     };
     return { lists, paramHeaders };
   });
@@ -117,7 +113,6 @@ function createView(
       resources: { resources },
       resourceTemplates: { resourceTemplates },
       prompts: { prompts },
-      skills: { skills },
     },
     get modern() {
       return modern();

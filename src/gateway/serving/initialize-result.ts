@@ -13,7 +13,6 @@ import {
   declaresTasks,
   LATEST_VERSION,
   MODERN_VERSION,
-  SKILLS_EXTENSION,
   type SpokenVersion,
   TASKS_EXTENSION,
 } from "../protocol.ts";
@@ -129,11 +128,7 @@ export function declaredExtensions(servers: readonly BackendInitializeResult[]) 
 }
 
 /** The gateway answers their methods for all servers together, or they have none. */
-const OWN_EXTENSIONS: ReadonlySet<string> = new Set([
-  ...SHARED_EXTENSIONS,
-  TASKS_EXTENSION,
-  SKILLS_EXTENSION,
-]);
+const OWN_EXTENSIONS: ReadonlySet<string> = new Set([...SHARED_EXTENSIONS, TASKS_EXTENSION]);
 
 function extensionsOf(
   servers: readonly BackendInitializeResult[],
@@ -151,23 +146,12 @@ function extensionsOf(
   const passed: [string, unknown][] = declared
     .filter(([name, , backend]) => SHARED_EXTENSIONS.has(name) || isServedBy(name, backend))
     .map(([name, settings]) => [name, settings]);
-  // The gateway answers the skills methods for all servers together.
-  if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))
-    passed.push([SKILLS_EXTENSION, directoriesReadBy(servers).length > 0 ? { directoryRead: true } : {}]);
   // Tasks work only between client and server of 2026-07-28.
   const isModern = ({ protocolVersion }: BackendInitializeResult): boolean =>
     protocolVersion === MODERN_VERSION;
   const hasTasks = servers.some((server) => isModern(server) && declaresTasks(server.capabilities));
   if (spoken === MODERN_VERSION && hasTasks) passed.push([TASKS_EXTENSION, {}]);
   return passed.length === 0 ? null : Object.fromEntries(passed);
-}
-
-/** The names of the backends whose servers can list folders. */
-export function directoriesReadBy(servers: readonly BackendInitializeResult[]): readonly string[] {
-  return servers.flatMap(({ backend, capabilities: { extensions } }) => {
-    const skills = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
-    return isJsonObject(skills) && skills["directoryRead"] === true ? [backend] : [];
-  });
 }
 
 export function tasksListedBy(servers: readonly BackendInitializeResult[]): readonly string[] {
@@ -215,8 +199,7 @@ function publishedInstructions(instructions: string, backend: string, catalog: C
   const key = `${backend}\n${instructions}`;
   let text = texts.get(key);
   if (text === undefined) {
-    const withTools = renamed(stripInvisible(instructions), renamedEntries(catalog.tools, backend));
-    text = withPublishedSkills(withTools, renamedEntries(catalog.skills, backend));
+    text = renamed(stripInvisible(instructions), renamedEntries(catalog.tools, backend));
     texts.set(key, text);
   }
   return text;
@@ -228,21 +211,6 @@ function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap
   for (const { name, originalName, backend: of } of entries.values())
     if (of === backend && name !== originalName) names.set(originalName, name);
   return names;
-}
-
-const SKILL_FILE = "/SKILL.md";
-
-function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): string {
-  if (uris.size === 0) return text;
-  return text.replace(/[^\s`"'<>()]+/g, (word) => {
-    const mark = word.indexOf("://");
-    const end = word.indexOf(SKILL_FILE, mark) + SKILL_FILE.length;
-    if (mark < 0 || end < mark) return word;
-    const scheme = /[a-z][a-z\d+.-]{0,30}$/i.exec(word.slice(Math.max(0, mark - 31), mark))?.[0] ?? "";
-    const start = mark - scheme.length;
-    const uri = word.slice(start, end);
-    return `${word.slice(0, start)}${uris.get(uri) ?? uri}${word.slice(end)}`;
-  });
 }
 
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {

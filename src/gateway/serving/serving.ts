@@ -33,7 +33,6 @@ import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import {
   declaredExtensions,
-  directoriesReadBy,
   extensionBackendsOf,
   gatewayInitializeResult,
   tasksListedBy,
@@ -115,7 +114,6 @@ export class Serving {
         roster.setLogLevel(client, level);
         this.followLogLevel();
       },
-      readsDirectories: (backend) => directoriesReadBy(pool.initializeResults()).includes(backend),
       taskBackends: () => tasksListedBy(pool.initializeResults()),
       extensionBackends: () => extensionBackendsOf(pool.initializeResults()),
     };

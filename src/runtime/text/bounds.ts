@@ -31,7 +31,7 @@ export const TEXT_BOUNDS = {
   pages: server("pages of one list", 1_000, "", "the last list serves"),
   tools: server("tools", 3_000, "", "the first serve, with a condition"),
   resources: server("resources", 5_000, "", "the first serve, with a condition"),
-  prompts: server("prompts, templates or skills, each", 1_000, "", "the first serve, with a condition"),
+  prompts: server("prompts or templates, each", 1_000, "", "the first serve, with a condition"),
   list: server("all entries of one list, as JSON", 16 * MIB, "characters", "the last list serves"),
   entry: server("one entry of a list, as JSON", MIB, "characters", "withheld"),
   unseen: server("unseen characters in all entries of a list", 100_000, "", "withheld"),

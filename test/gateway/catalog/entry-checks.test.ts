@@ -23,8 +23,7 @@ const SCHEMAS = {
   resourceTemplates: ResourceTemplateSchema,
   prompts: PromptSchema,
 };
-/** Skills have a test of their own: the SDK knows none. */
-type Kind = Exclude<keyof Listings, "skills">;
+type Kind = keyof Listings;
 const KINDS = Object.keys(SCHEMAS) as Kind[];
 
 const ICON = { src: "https://example.com/i.png", mimeType: "image/png", sizes: ["48x48"], theme: "dark" };

@@ -85,17 +85,15 @@ test("E3 of two unlisted entries the approved one has the name", () => {
 });
 
 test("E3 an entry that waits for approval is reached through no other entry", () => {
-  const open = source("a", { resources: ["u://1"], skills: ["open"] });
+  const open = source("a", { resources: ["u://1"] });
   const unapproved = [
     { kind: "resource", name: "w://1", change: "new" },
     { kind: "template", name: "t://{x}", change: "new" },
-    { kind: "skill", name: "skill://secret/SKILL.md", change: "new" },
   ] as const;
   const waiting = { ...open, unapproved };
   const found = (name: string, ...others: readonly CatalogSource[]) =>
     resolveTarget(catalogOf(waiting, ...others), { kind: "resource", name })?.status;
   assert.deepEqual([found("w://1"), found("t://1")], ["unapproved", "unapproved"]);
-  assert.equal(found("skill://secret/SKILL.md"), undefined);
   assert.equal(found("w://1", source("b", { templates: ["w://{x}"] })), "unapproved");
   assert.equal(found("w://2"), "listed");
 });
@@ -185,7 +183,7 @@ test("other URIs are unowned while two backends have resources", () => {
 test("other URIs belong to the only backend that has any", () => {
   const one = catalogOf(source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] }));
   assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
-  assert.equal(resolveTarget(one, { kind: "resource", name: "skill://x/y" })?.backend, "a");
+  assert.equal(resolveTarget(one, { kind: "resource", name: "x://y" })?.backend, "a");
   assert.equal(resolveTarget(one, { kind: "resource", name: `u:${"x".repeat(8_192)}` }), null);
   const none = catalogOf(source("t", { tools: ["x"], prompts: ["p"] }));
   assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);

@@ -249,7 +249,6 @@ describe("the folders of a backend", () => {
       ["completion/complete", { ref: {}, argument: { name: "path", value: secret } }],
       ["completion/complete", { ref: {}, argument: {}, context: { arguments: { folder: secret } } }],
       ["resources/read", { uri: `file://${secret}` }],
-      ["resources/directory/read", { uri: `file://${at("private")}` }],
       ["skills/get", { uri: `file://${at("private/SKILL.md")}` }],
       ["tools/call", { name: "read", arguments: { path: secret }, task: {} }],
     ];

@@ -42,7 +42,7 @@ export interface ScriptedGateway extends FrontGateway {
 
 const empty = new Map<never, never>();
 
-const NO_LISTS = { tools: {}, resources: {}, resourceTemplates: {}, prompts: {}, skills: {} };
+const NO_LISTS = { tools: {}, resources: {}, resourceTemplates: {}, prompts: {} };
 const NO_VIEW: CatalogView = {
   lists: NO_LISTS,
   modern: { lists: NO_LISTS, paramHeaders: empty },

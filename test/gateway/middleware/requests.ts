@@ -109,7 +109,6 @@ export function recordingServices(
     named: new NamedUris(createManualClock()),
     taskIds: new TaskIds(() => "a2V5"),
     blocksChanges: () => false,
-    readsDirectories: (backend) => backend !== "no-folders",
     extensionBackends: () => new Map(),
     taskBackends: () => taskBackends,
   };

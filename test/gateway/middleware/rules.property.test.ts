@@ -25,7 +25,6 @@ const offer = fc.record({
   resources: fc.subarray(["u:1", "u:2"]),
   templates: fc.subarray(["t:{id}"]),
   prompts: fc.subarray([...PROMPTS]),
-  skills: fc.subarray(["git"]),
 });
 type Offer = typeof offer extends fc.Arbitrary<infer T> ? T : never;
 type Offers = Readonly<Record<string, Offer>>;
@@ -125,17 +124,13 @@ async function reached(of: World, owners: (sources: readonly CatalogSource[]) =>
         { ref: { type: "ref/prompt", name }, argument: { name: "x", value: "" } },
       ] as const,
     ]),
-    ...[...URIS, "skill://git/SKILL.md", "skill://a/git/SKILL.md", "skill://b/git/SKILL.md"].flatMap(
-      (uri) => [
-        ...["resources/read", "resources/subscribe", "resources/directory/read", "skills/get"].map(
-          (method) => [method, { uri }] as const,
-        ),
-        [
-          "completion/complete",
-          { ref: { type: "ref/resource", uri }, argument: { name: "x", value: "" } },
-        ] as const,
-      ],
-    ),
+    ...URIS.flatMap((uri) => [
+      ...["resources/read", "resources/subscribe"].map((method) => [method, { uri }] as const),
+      [
+        "completion/complete",
+        { ref: { type: "ref/resource", uri }, argument: { name: "x", value: "" } },
+      ] as const,
+    ]),
     ["x/extension", { any: 1 }],
   ];
   for (const [method, params] of requests) {

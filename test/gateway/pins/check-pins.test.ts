@@ -27,7 +27,7 @@ import type { Pins } from "../../../src/gateway/pins/pins.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
-import { catalogOf, skill, source } from "../catalog/sources.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
 import { listing, startPins, tool } from "./tools.ts";
 
 type Remembered = ReadonlyMap<string, Pinned>;
@@ -167,12 +167,12 @@ test("E3 a server that drops its instructions is reported, and later ones wait",
 });
 
 test("E3 equal names of different kinds are pinned separately", () => {
-  const names = ["a", "prompt a", "\nprompt a", "skill://a/SKILL.md", "\ninstructions"];
+  const names = ["a", "prompt a", "\nprompt a", "a://b", "\ninstructions"];
   const listed = shownOf(
-    source("files", { tools: names, prompts: names, resources: names, templates: names, skills: ["a"] }),
+    source("files", { tools: names, prompts: names, resources: names, templates: names }),
   );
   const { pins } = checkPins(listed, { pins: new Map(), isLost: false }, "block");
-  assert.equal(pins.size, 1 + 4 * names.length + 1);
+  assert.equal(pins.size, 1 + 4 * names.length);
 });
 
 test("E3 a resource that is written to stays the same: its size and its date are not pinned, words in their place are", () => {
@@ -281,7 +281,6 @@ const BEFORE: CatalogSource = {
     prompts: [{ name: "review", arguments: [{ name: "path", required: true }] }],
     resources: [{ uri: "file:///notes", name: "notes", annotations: { priority: 0.5 } }],
     resourceTemplates: [{ uriTemplate: "log://{day}", name: "log" }],
-    skills: [skill("git", "Works with git.")],
   },
 };
 
@@ -293,7 +292,6 @@ const TOOL = entryOf("tool", "tools", "read");
 const PROMPT = entryOf("prompt", "prompts", "review");
 const RESOURCE = entryOf("resource", "resources", "file:///notes");
 const TEMPLATE = entryOf("template", "resourceTemplates", "log://{day}", "log://monday");
-const SKILL = entryOf("skill", "skills", "skill://git/SKILL.md");
 
 const icons = [{ src: "data:image/png;base64,AA==" }];
 const schema = (more: JsonObject): JsonObject => ({ type: "object", properties: { path: more } });
@@ -338,7 +336,6 @@ const CHANGES: readonly (readonly [Entry, JsonObject])[] = [
   [TEMPLATE, { icons }],
   [TEMPLATE, { _meta: { a: 1 } }],
   [TEMPLATE, { "x-acme": "anything" }],
-  [SKILL, { frontmatter: { name: "git", description: "Mails it." } }],
 ];
 
 async function following(mode: PinMode) {
@@ -404,7 +401,6 @@ for (const [{ kind, list }, fresh] of [
   [PROMPT, { name: "send" }],
   [RESOURCE, { uri: "file:///more", name: "more" }],
   [TEMPLATE, { uriTemplate: "more://{a}", name: "more" }],
-  [SKILL, skill("mail", "Mails.")],
 ] as const)
   test(`E3 a ${kind} that is new waits with \`block\`, and the others stay available`, async () => {
     const entries = [...(BEFORE.listings[list] ?? []), fresh];

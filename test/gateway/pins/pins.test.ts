@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { entryDigest, entryText, memberChanges, pinOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import { entryDigest, entryText, memberChanges } from "../../../src/gateway/pins/pinned-entry.ts";
 import { Pins, shortDiff, shownName } from "../../../src/gateway/pins/pins.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
@@ -12,7 +12,7 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
-import { skill, source } from "../catalog/sources.ts";
+import { source } from "../catalog/sources.ts";
 import { listing, type MemoryStore, memoryStore, startPins, tool } from "./tools.ts";
 
 async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: PinMode = "block") {
@@ -421,24 +421,9 @@ test("E3 a change of any member, known or not, changes the digest, and is the on
   }
 });
 
-test("E3 a skill is pinned by its frontmatter and its files", () => {
-  const before = skill("git", "Works with git.");
-  const pin = pinOf("skill", before);
-  assert.equal(pinOf("skill", before), pin);
-  assert.equal(entryDigest(pin), entryDigest(pinOf("skill", skill("git", "Works with git."))));
-  const changed = [
-    [skill("git", "Works with git, and mails it."), "frontmatter"],
-    [skill("git", "Works with git.", ["a.md", "b.md"]), "resources"],
-  ] as const;
-  for (const [after, member] of changed) {
-    assert.notEqual(entryDigest(pinOf("skill", after)), entryDigest(pin));
-    assertEach(memberChanges(entryText(pin), pinOf("skill", after)), (change) => change.member, [member]);
-  }
-});
-
 test("E3 for a server that lists nothing yet, its last listed tools are recalled, and nothing else", async (t) => {
   const b = await bench(t);
-  const listed = source("files", { tools: ["a", "gone"], prompts: ["p"], resources: ["r"], skills: ["s"] });
+  const listed = source("files", { tools: ["a", "gone"], prompts: ["p"], resources: ["r"] });
   const { tools } = listed.listings;
   const posing = tool("posing", { frontmatter: {} });
   b.admit({ ...listed, listings: { ...listed.listings, tools: [...tools, posing] } });

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts";
-import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -17,7 +16,6 @@ import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { skill } from "../catalog/sources.ts";
 import { scriptedGateway, serverOn } from "./gateway-rig.ts";
 
 type Bench = ReturnType<typeof scriptedGateway>;
@@ -229,21 +227,6 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are r
   const lines = (await readFile(join(folder, "second"), "utf8")).trim().split("\n");
   const counts = lines.slice(1).map((one) => JSON.parse(one).count);
   assert.deepEqual(counts, [1, 2], "what was only counted is written at the end, and nothing after it");
-});
-
-test("D1 the gateway as a whole: a skill's folder is requested from its server if that declares that it lists folders", async (t) => {
-  const b = bench(t);
-  await b.change({ backends: [backendConfig("a")] });
-  const { last } = b.script;
-  last.capabilities = { extensions: { "io.modelcontextprotocol/skills": { directoryRead: true } } };
-  last.becomeReady();
-  await settle();
-  last.listings = { ...NO_LISTINGS, skills: [skill("git", "Works with git.")] };
-  last.options.onListings();
-  const reply = b.ask("resources/directory/read", { uri: "skill://git" });
-  await settle();
-  last.answer({ result: { resources: [] } });
-  assert.deepEqual(await reply, { result: { resources: [] } });
 });
 
 test("D5 a shared server gets the extensions that all clients have with the same settings", async (t) => {

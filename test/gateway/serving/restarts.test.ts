@@ -375,7 +375,6 @@ test("D5 a list request reads its lists, and a name that no list has those that 
   for (const [method, params, expected, how] of [
     ["tools/list", {}, "tools list list list list list"],
     ["resources/templates/list", {}, "resources list list list list list"],
-    ["skills/list", {}, "resources list list list list list"],
     ["tools/call", { name: "find_tool" }, "tools list list list list list", { finds: true }],
     ["tools/call", { name: "call_tool" }, null, { finds: true }],
     ["tools/call", { name: "run_script" }, null, { finds: true }],

@@ -220,21 +220,14 @@ test("E4 a renamed tool or a moved address keeps its deny, and a pattern of an a
   const sources = [
     source("code", {
       tools: ["wipe"],
-      skills: ["git"],
       toolOverrides: { wipe: { name: "tidy", description: null, arguments: null } },
     }),
-    source("crm", { skills: ["git"], resources: ["file:///home/ann/.env", "tool://x"] }),
+    source("crm", { resources: ["file:///home/ann/.env", "tool://x"] }),
   ];
   const open = async (pattern: string): Promise<string> => {
     const authorization = { ...rules(about("deny", pattern)), defaultEffect: "allow" } as const;
     const set = servingSet(sources, recordingServices(), { authorization });
-    const found = [
-      "tidy",
-      "file:///home/ann/.env",
-      "tool://x",
-      "skill://crm/git/SKILL.md",
-      "skill://crm/git/b",
-    ];
+    const found = ["tidy", "file:///home/ann/.env", "tool://x"];
     const answers = found.map(async (name, at) => {
       const [method, params] =
         at === 0 ? (["tools/call", { name }] as const) : (["resources/read", { uri: name }] as const);
@@ -242,14 +235,13 @@ test("E4 a renamed tool or a moved address keeps its deny, and a pattern of an a
     });
     return (await Promise.all(answers)).join("");
   };
-  assert.equal(await open("tool:wipe"), "-++++");
-  assert.equal(await open("code/wi*"), "-++++");
-  assert.equal(await open("tool:code_wipe"), "-++++");
-  assert.equal(await open("tool:c*/wipe"), "-++++");
-  assert.equal(await open("tool:crm/wipe"), "+++++");
-  assert.equal(await open("resource:*/.env"), "+-+++");
-  assert.equal(await open("tool://x"), "++-++");
-  assert.equal(await open("resource:skill://git/*"), "+++--");
+  assert.equal(await open("tool:wipe"), "-++");
+  assert.equal(await open("code/wi*"), "-++");
+  assert.equal(await open("tool:code_wipe"), "-++");
+  assert.equal(await open("tool:c*/wipe"), "-++");
+  assert.equal(await open("tool:crm/wipe"), "+++");
+  assert.equal(await open("resource:*/.env"), "+-+");
+  assert.equal(await open("tool://x"), "++-");
 });
 
 test("E4 a name that matches nothing is noted once the lists are read, and an address never", async (t) => {

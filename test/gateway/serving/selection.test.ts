@@ -108,14 +108,13 @@ test("D4 groups: tasks of only its backends are listed", async () => {
   assert.deepEqual(pluck(services.calls, "backend"), ["notes"]);
 });
 
-test("D4 E2 groups: a group of only tools reads no resource, prompt or skill, whatever else its clients may", async () => {
+test("D4 E2 groups: a group of only tools reads no resource or prompt, whatever else its clients may", async () => {
   const sources = [
     source("files", {
       tools: ["read_file"],
       resources: ["file://a"],
       templates: ["file://b/{name}"],
       prompts: ["tidy"],
-      skills: ["acme/refunds"],
     }),
     source("notes", { tools: ["read_note"], resources: ["note://a"] }),
   ];
@@ -131,16 +130,12 @@ test("D4 E2 groups: a group of only tools reads no resource, prompt or skill, wh
   const both = from(null, user("ann"));
   for (const all of [sources, sources.slice(0, 1)]) {
     for (const who of [from("few"), both]) {
-      for (const uri of ["file://a", "file://b/c", "skill://acme/refunds/SKILL.md"])
+      for (const uri of ["file://a", "file://b/c"])
         assert.equal(await asked(all, who, "resources/read", { uri }), false, uri);
       assert.equal(await asked(all, who, "prompts/get", { name: "tidy" }), false);
     }
     assert.equal(await asked(all, from("few"), "resources/read", { uri: "file://unlisted" }), false);
     assert.equal(await asked(all, from("few"), "some/extension", {}), false);
-    assert.equal(
-      await asked(all, from("few"), "skills/get", { uri: "skill://acme/refunds/SKILL.md" }),
-      false,
-    );
   }
   assert.equal(await asked(sources, both, "resources/read", { uri: "note://a" }), true);
   assert.deepEqual(pluck(services.calls, "backend", "what"), [["notes", "resources/read"]]);

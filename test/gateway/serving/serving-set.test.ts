@@ -235,19 +235,7 @@ test("views without policies are one object for everyone, made of the servers' o
     resources: { resources: one.listings.resources },
     resourceTemplates: { resourceTemplates: one.listings.resourceTemplates },
     prompts: { prompts: one.listings.prompts },
-    skills: { skills: [] },
   });
-});
-
-test("B7 views: changes of skills are announced like those of resources, and change nothing where there are none", () => {
-  const of = (skills: readonly string[] | undefined) =>
-    createViews({
-      catalog: catalogOf(source("a", { resources: ["u:1"], ...(skills && { skills }) })),
-      rights: null,
-    })(ANONYMOUS).digests.resources;
-  assert.equal(of(undefined), of([]));
-  assert.notEqual(of([]), of(["git"]));
-  assert.notEqual(of(["git"]), of(["sql"]));
 });
 
 test("views are the same object for equal rights, and another for others", () => {
@@ -408,9 +396,8 @@ test("D1 extensions of all servers are declared, and the methods of one go to th
   assert.deepEqual(of({ ...ui, ...skills }), { ...ui, ...skills });
   const other = { "example.com/other": { a: 1 } };
   assert.deepEqual(of(ui, skills), { ...ui, ...skills });
-  // Tasks work only between client and server of 2026-07-28, and skills are the gateway's own.
-  for (const own of ["tasks", "skills"])
-    assert.equal(of({ [`io.modelcontextprotocol/${own}`]: "yes" }), undefined, own);
+  // Tasks work only between client and server of 2026-07-28.
+  assert.equal(of({ "io.modelcontextprotocol/tasks": "yes" }), undefined);
   assert.deepEqual(of(ui, other, { "example.com/other": { a: 2 } }), { ...ui, ...other });
   const owners = new Map([["example.com/notes", "one"]]);
   assert.deepEqual(
@@ -440,10 +427,6 @@ test("D1 extensions of all servers are declared, and the methods of one go to th
     ["events/list", "other/list", "more/list", "tools/more"].map((method) => ownerOfMethod(method, all)),
     ["ci", "cd", "mail", null],
   );
-  const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
-  assert.deepEqual(of(skills, folders), folders);
-  assert.deepEqual(of(folders, skills), folders);
-  assert.equal(of({ "io.modelcontextprotocol/skills": "yes" }, {}), undefined);
 });
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
@@ -466,13 +449,6 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
     ["Hidden\u200b words", "Hidden words"],
   ] as const)
     assert.equal(told(text), meant);
-  const skilled = catalogOf(...["a", "b"].map((name) => source(name, { skills: ["git"] })));
-  const pointing = "First read `skill://git/SKILL.md`, not skill://sql/SKILL.md.";
-  assert.equal(told(pointing, "a", skilled), pointing);
-  assert.equal(
-    told(pointing, "b", skilled),
-    "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.",
-  );
   const asTheyAre = "Call `read`. You may read.";
   assert.equal(told(asTheyAre, "files", catalogOf(files)), asTheyAre);
 });

@@ -12,8 +12,7 @@ import {
   NO_LISTINGS,
   NOT_FRESH,
 } from "../../catalog/catalog.ts";
-import { isJsonObject } from "../../json-rpc.ts";
-import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
+import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { isSameFailure } from "./failures.ts";
@@ -33,12 +32,6 @@ import type { ServerSession } from "./session.ts";
  * the lists stay equal.
  */
 const BETWEEN_READS_MS = { first: 100, most: 5_000 };
-
-/**
- * Skills have no change notice, so they are read again after the server's own time within these limits.
- * `usual` holds without such a time.
- */
-const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
 const ODD: Readonly<Record<Oddity, string>> = {
   no_such_list: "a server declares a list that it does not have",
@@ -75,8 +68,8 @@ const unread = (): KindState => ({
 });
 
 function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
-  const { tools = [], resources = [], resourceTemplates = [], prompts = [], skills = [] } = faulty;
-  return [...tools, ...resources, ...resourceTemplates, ...prompts, ...skills];
+  const { tools = [], resources = [], resourceTemplates = [], prompts = [] } = faulty;
+  return [...tools, ...resources, ...resourceTemplates, ...prompts];
 }
 
 interface ListsEvents {
@@ -101,7 +94,6 @@ export class InstanceLists implements Disposable {
   readonly #events: ListsEvents;
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
-  #skillsTimer: Timer | null = null;
   /** The server wants no request before this time, monotonic ms. */
   #notBeforeMs = 0;
   #disposed = false;
@@ -146,8 +138,6 @@ export class InstanceLists implements Disposable {
       if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);
     }
-    // The server declares skills, so the gateway must answer for them even if they could not be read.
-    if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;
     for (const kind of LIST_KINDS) {
       const state = this.#states[kind];
@@ -166,11 +156,7 @@ export class InstanceLists implements Disposable {
 
   /** A change during a reading causes one more reading. */
   changed(kind: ListKind): void {
-    if (this.#isRead(kind)) this.#begin(kind);
-  }
-
-  #isRead(kind: ListKind): boolean {
-    return this.#mayHave(kind) || (kind === "resources" && this.#hasSkills);
+    if (this.#mayHave(kind)) this.#begin(kind);
   }
 
   #mayHave(kind: ListKind): boolean {
@@ -199,7 +185,6 @@ export class InstanceLists implements Disposable {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
-    this.#skillsTimer?.[Symbol.dispose]();
     for (const kind of LIST_KINDS) this.#states[kind].timer?.[Symbol.dispose]();
   }
 
@@ -233,7 +218,7 @@ export class InstanceLists implements Disposable {
       const isKnown = state.timer !== null;
       const atMs = Math.max(this.#notBeforeMs, dueMs(state.age, this.#ttlMs(kind), use));
       const isEarly = isKnown && use !== "list" && !state.wasEarly;
-      const isDue = isEarly || (this.#isRead(kind) && nowMs >= atMs);
+      const isDue = isEarly || (this.#mayHave(kind) && nowMs >= atMs);
       if (state.reading === null && isDue) this.#readAgain(kind, isKnown, isEarly);
       return state.reading !== null && isAwaited(state.age, nowMs) ? [state.reading] : [];
     });
@@ -256,21 +241,16 @@ export class InstanceLists implements Disposable {
       clock,
       timeoutMs,
       toolFault: this.#toolFault,
-      declares: (list) => (list === "skills" ? this.#hasSkills : this.#mayHave(kind)),
+      isDeclared: this.#mayHave(kind),
       isModern,
       onOddity: this.#onOddity,
       before: this.listings ?? this.#options.listings ?? null,
     });
-    if (kind === "resources") this.#followSkills(read.freshness.skills?.ttlMs ?? 0);
-    // A renewed session may no longer declare skills.
-    const noSkills =
-      kind === "resources" && !this.#hasSkills && this.listings?.skills ? { skills: null } : {};
     this.#foundFaulty(kind, read.faulty);
     const hasEntries = Object.values(read.part).some((list) => (list?.length ?? 0) > 0);
     if (!declaresAnything && hasEntries) this.#events.onUndeclared();
     return {
       ...read,
-      part: { ...read.part, ...noSkills },
       // It also says which lists were read.
       freshness: isModern
         ? read.freshness
@@ -278,21 +258,6 @@ export class InstanceLists implements Disposable {
       // A list that was not declared need not exist.
       failure: declaresAnything ? read.failure : null,
     };
-  }
-
-  get #hasSkills(): boolean {
-    const extensions = this.#session.result?.capabilities["extensions"];
-    return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
-  }
-
-  /** `ttlMs` is 0 if the server gives no duration. */
-  #followSkills(ttlMs: number): void {
-    this.#skillsTimer?.[Symbol.dispose]();
-    this.#skillsTimer = null;
-    if (this.#disposed || !this.#hasSkills) return;
-    const { atLeast, usual, atMost } = SKILLS_MS;
-    const waitMs = ttlMs === 0 ? usual : Math.min(atMost, Math.max(atLeast, ttlMs));
-    this.#skillsTimer = this.#options.clock.setTimer(waitMs, () => this.changed("resources"));
   }
 
   /** Logs each reason once. */

@@ -68,7 +68,7 @@ export interface ReadOptions {
   /** Why the link cannot carry a call of the tool; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
   /** A list that the server does not declare counts as empty. */
-  readonly declares: (list: keyof Listings) => boolean;
+  readonly isDeclared: boolean;
   readonly isModern: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
   /** The lists before: an entry that is as it was stays the same object, so all that is known of it stays known. */
@@ -92,9 +92,8 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   const partial: (keyof Listings)[] = [];
   let failure: TransportFailure | null = null;
-  const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
-  // Templates and skills do not have their own notice, so a notice about resources covers them.
-  const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
+  // Templates do not have their own notice, so a notice about resources covers them.
+  const ofKind = ENTRY_LISTS.filter(({ filter }) => filter === kind).reverse();
   const reads = ofKind.map(async (listed) => ({
     list: listed.list,
     read: await readList(listed, options).catch(unreadable),
@@ -130,13 +129,13 @@ interface ReadList {
 }
 
 async function readList(listed: List, options: ReadOptions): Promise<ReadList | TransportFailure> {
-  const { send, clock, timeoutMs, toolFault, declares, isModern, onOddity, before } = options;
+  const { send, clock, timeoutMs, toolFault, isDeclared, isModern, onOddity, before } = options;
   const { list, method, key } = listed;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
   let freshness: Freshness | null = null;
   const readUpTo = (failure: TransportFailure | null): ReadList => ({ entries, faulty, freshness, failure });
-  if (!declares(list)) return readUpTo(null);
+  if (!isDeclared) return readUpTo(null);
   const dueMs = clock.monotonicMs() + timeoutMs;
   const report = (
     entry: JsonObject,

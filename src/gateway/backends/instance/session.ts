@@ -10,7 +10,6 @@ import {
   loopGuard,
   MODERN_VERSION,
   type ProtocolVersion,
-  SKILLS_EXTENSION,
   type SpokenVersion,
 } from "../../protocol.ts";
 import { type TransportFailure, transportFailure, unknownVersion } from "../transports/backend-transport.ts";
@@ -141,11 +140,9 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // These extensions are harmless for clients that do not support them: a tool with a page also returns text, and
-  // skills are read only on request.
+  // Harmless for clients that do not support it: a tool with a page also returns text.
   extensions: {
     [APPS_EXTENSION]: { mimeTypes: ["text/html;profile=mcp-app"] },
-    [SKILLS_EXTENSION]: {},
   },
 };
 

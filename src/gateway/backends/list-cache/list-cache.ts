@@ -245,18 +245,14 @@ function isSpoken(value: unknown): value is SpokenVersion {
 
 function readListings(value: unknown): Listings | null {
   const lists = objectOf(value);
-  const read: Record<string, readonly JsonObject[] | null> = {};
+  const read: Record<string, readonly JsonObject[]> = {};
   for (const { list, key } of ENTRY_LISTS) {
     const entries: unknown = lists[list];
-    if (list === "skills" && (entries === undefined || entries === null)) {
-      if (entries === null) read[list] = null;
-      continue;
-    }
     if (!Array.isArray(entries) || !entries.every((one) => isJsonObject(one) && typeof one[key] === "string"))
       return null;
     read[list] = entries;
   }
-  const { tools, resources, resourceTemplates, prompts, ...skills } = read;
+  const { tools, resources, resourceTemplates, prompts } = read;
   if (!tools || !resources || !resourceTemplates || !prompts) return null;
-  return { tools, resources, resourceTemplates, prompts, ...skills };
+  return { tools, resources, resourceTemplates, prompts };
 }

@@ -210,8 +210,6 @@ const CACHED: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "resources/read",
-  "skills/list",
-  "skills/get",
 ]);
 
 function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {

@@ -10,7 +10,6 @@ import { isLogLevel, LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { type Act, type Fact, tellStories, type Words } from "../../../support/stories.ts";
-import { skill } from "../../catalog/sources.ts";
 import { FAILURE, INITIALIZED, type ScriptedLink, toolOf } from "../programs/instance-scripted-link.ts";
 import {
   createTestClient,
@@ -495,10 +494,6 @@ const facts: readonly Fact<World>[] = [
     /^a list of tools is due for a list$/,
     (world) => [of(world).instance.readDueLists("list", ["tools"]) === null, false],
   ],
-  [
-    /^(?:no skills|(\d) skill)$/,
-    (world, count) => [of(world).instance.listings?.skills?.length ?? 0, Number(count ?? 0)],
-  ],
   [/^no lists$/, (world) => [of(world).instance.listings, null]],
   [/^lists (\{.*\})$/, (world, text) => [of(world).instance.listings, json(world, text)]],
   [
@@ -664,13 +659,6 @@ const WORDS: Words<World> = {
     "a silent server to start": () => worldOf({ silentMs: 45_000, fetchMs: 300_000 }),
     "one to start that may fetch nothing": () => worldOf({ silentMs: 45_000, fetchMs: 0 }),
     "a server of a that asks first": asking,
-    "a server with skills": () =>
-      ready({}, (link) => {
-        const capabilities = { extensions: { "io.modelcontextprotocol/skills": {} } };
-        const serverInfo = { name: "scripted", version: "1.2.3" };
-        link.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
-        link.gives("skills/list", { skills: [skill("git", "Version 1.")] });
-      }),
   },
   acts,
   facts,

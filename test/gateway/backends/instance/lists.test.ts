@@ -14,7 +14,6 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { skill } from "../../catalog/sources.ts";
 import {
   createScriptedLink,
   FAILURE,
@@ -46,7 +45,7 @@ function read(
     clock: createManualClock(),
     timeoutMs: 10_000,
     toolFault: () => null,
-    declares: (list) => list !== "skills",
+    isDeclared: true,
     isModern: false,
     before: null,
     onOddity: (method, oddity) => void oddities.push(`${method} ${oddity}`),
@@ -222,7 +221,7 @@ describe("reading a list", () => {
     const asked: number[] = [];
     const toolFault = (): null => null;
     const limits = { clock, timeoutMs: 10_000, before: null };
-    const options = { ...limits, toolFault, declares: () => true, isModern: false, onOddity() {} };
+    const options = { ...limits, toolFault, isDeclared: true, isModern: false, onOddity() {} };
     const outcome = await readKind("tools", {
       ...options,
       send: async (_method, _params, timeoutMs) => {
@@ -333,8 +332,6 @@ B7 an end while lists are read leaves no timer, no warning, and nothing that bec
   a server to start, hangs tools/list, starts, tools change, tools/list answered {"tools":[]}, closed "over": is closing, no timers, 0 warnings
   a server, 1 s, hangs prompts/list, at once prompts change, tools change, tools change, gap, gap, 2 times a call is answered, closed "over"
   : is closing, no timers, 0 warnings
-B7 a server that declares no skills in its new session has none
-  a server with skills: 1 skill; 1 s, declares {}, x1 calls, x1 fails as session_lost: no skills
 D3 withheld entries of a list stay reported while that list cannot be read
   a server to start, gives tools/list {"tools":[{"name":"one","inputSchema":{"type":"string"}}]}, starts, 1 s
   : withheld ["tool \\"one\\" is withheld: inputSchema.type is \\"string\\", not \\"object\\""]
@@ -471,69 +468,6 @@ B7 after a gap in a server's messages, the lists that it announces are read agai
     );
     link.answer(busy.id, { result: {} });
     await busy.reply;
-  });
-  test("B7 skills are listed where they are declared, with resources, and again when their time is over", async () => {
-    let ttlMs: number | undefined;
-    let version = 1;
-    const skillsNow = () => [skill("git", `Version ${version}.`)];
-    const { link, instance, counts, clock } = await startReady({}, (scripted) => {
-      const extensions = { "io.modelcontextprotocol/skills": {} };
-      const serverInfo = { name: "scripted", version: "1.2.3" };
-      scripted.gives("initialize", {
-        protocolVersion: "2025-11-25",
-        capabilities: { extensions },
-        serverInfo,
-      });
-      scripted.answers.set("skills/list", () => ({
-        result: { skills: skillsNow(), ...(ttlMs !== undefined && { ttlMs }) },
-      }));
-    });
-    assert.deepEqual(instance.listings?.skills, skillsNow());
-    assert.deepEqual(link.requests("resources/list"), [], "they are all that it declares");
-    version = 2;
-    await clock.advance(299_000);
-    assert.equal(counts.listings, 0);
-    ttlMs = 1;
-    await clock.advance(1_000);
-    await settle();
-    assert.deepEqual(instance.listings?.skills, skillsNow());
-    assert.equal(counts.listings, 1);
-    version = 3;
-    await clock.advance(29_000);
-    assert.equal(counts.listings, 1, "however short the server says, not more often than each 30 s");
-    ttlMs = 90_000_000;
-    await clock.advance(1_000);
-    await settle();
-    assert.equal(counts.listings, 2);
-    const before = link.requests("skills/list").length;
-    await clock.advance(3_600_000);
-    assert.equal(link.requests("skills/list").length, before + 1, "and once an hour at least");
-    version = 4;
-    await clock.advance(1_000);
-    link.notify(LIST_CHANGED.resources);
-    await settle();
-    assert.deepEqual(
-      instance.listings?.skills,
-      skillsNow(),
-      "and when the server says that resources changed",
-    );
-  });
-  test("D3 skills that cannot be listed leave the other lists in use, and are requested again", async () => {
-    const { link, instance, clock } = await startReady({}, (scripted) => {
-      const capabilities = { tools: {}, extensions: { "io.modelcontextprotocol/skills": {} } };
-      const serverInfo = { name: "scripted", version: "1.2.3" };
-      scripted.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
-      scripted.refuses("skills/list", "no disk");
-    });
-    assert.equal(instance.listings?.tools.length, 1);
-    assert.deepEqual(instance.listings?.skills, []);
-    assert.match(String(instance.observed.listsStaleBecause), /no disk/);
-    link.gives("skills/list", { skills: [skill("git", "Back.")] });
-    await clock.advance(300_000);
-    await settle();
-    assert.deepEqual([instance.listings?.skills?.length, instance.observed.listsStaleBecause], [1, null]);
-    await instance.close({ code: -32_000, message: "over" });
-    assert.equal(clock.pendingTimers, 0);
   });
   test("D5 a server that announces a change after each reading is read less and less often, while nothing changes", async () => {
     const { link, clock } = await startReady();

@@ -78,7 +78,6 @@ a process that dies during the start ends it
         extensions: {
           "com.example/all": {},
           "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
-          "io.modelcontextprotocol/skills": {},
         },
       },
       clientInfo: { name: "mountaineer", version: "0.0.0" },

@@ -62,7 +62,7 @@ test("D1 a request of 2026-07-28: server/discover says what the gateway serves; 
     _meta: META_OF_RESULT,
   });
   const lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
-  for (const method of [...lists, "skills/list", "skills/get"]) {
+  for (const method of lists) {
     const { ttlMs, cacheScope } = objectOf((await postModern(rig, method)).json()["result"]);
     assert.deepEqual([ttlMs, cacheScope], [0, "private"], method);
   }

@@ -103,7 +103,6 @@ const LISTS: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "prompts/list",
-  "skills/list",
 ]);
 
 /**
