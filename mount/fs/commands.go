@@ -17,7 +17,7 @@ const (
 	listedAtMost = 1000
 )
 
-// lookCommand is check, list or shares.
+// readCommand runs check, list or shares.
 func readCommand(command string, arguments []string, in io.Reader, out io.Writer) error {
 	var c common
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -60,5 +60,5 @@ func readCommand(command string, arguments []string, in io.Reader, out io.Writer
 	return printLine(out, answer)
 }
 
-// errPrinted: the command has failed, and has said so.
+// errPrinted: the command has failed, and has printed why.
 var errPrinted = errors.New("failed")

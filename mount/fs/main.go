@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// run is one command. Without one it is `mount`.
+// run runs a command; without a name, `mount`.
 func run(arguments []string, in io.Reader, out io.Writer) error {
 	command := "mount"
 	if len(arguments) > 0 && !strings.HasPrefix(arguments[0], "-") {

@@ -55,7 +55,7 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 		}
 		return nil
 	})
-	flags.Func("watch", "a folder in which all changes of other clients are heard; repeat it for each", func(folder string) error {
+	flags.Func("watch", "a folder in which all changes of other clients are reported; repeat it for each", func(folder string) error {
 		m.mount.Watch = append(m.mount.Watch, folder)
 		return nil
 	})
@@ -82,12 +82,12 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 	return m, nil
 }
 
-// repeatCommand is a process of a mount, which starts it.
+// repeatCommand is the repeater, a process that a mount starts.
 var repeatCommand = mount.Repeat
 
 var readAheadCommand = mount.GiveReadAhead
 
-// It has one thread that does the calls, the one that has its id.
+// The repeater makes its calls in its main thread, which has the process's id.
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == "repeat" {
 		runtime.LockOSThread()
@@ -108,7 +108,7 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The program that started this one may end first, and its end of the pipes with it.
+	// The program that started this one may end first, and close the pipes.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)

@@ -8,10 +8,10 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// expected is what the answer to a request may be.
+// expected is what the answer to a request has to fulfil.
 type expected struct {
 	command uint16
-	// The length of its buffer; of a write, the bytes to be written.
+	// The greatest length of its buffer; for a write, the number of bytes to write.
 	most int
 }
 
@@ -34,8 +34,8 @@ func expectedBy(req smb2.Packet) expected {
 	return e
 }
 
-// isMet: the answer is one to that command, with all that is read of it, and is no longer than was asked. Of a refusal nothing is used but
-// the fields that acceptError and control read.
+// isMet: the answer is to that command, complete, and not longer than allowed. Of an error response only acceptError and control read fields, which
+// check them.
 func (e expected) isMet(pkt []byte) bool {
 	p := smb2.PacketCodec(pkt)
 	if p.Command() != e.command {
@@ -50,10 +50,10 @@ func (e expected) isMet(pkt []byte) bool {
 	return true
 }
 
-// A server whose messages may not even be that long cannot be worked with (MS-SMB2 3.2.5.2).
+// The least message size that a server must accept (MS-SMB2 3.2.5.2).
 const longestAtLeast = 4 << 10
 
-// checkNegotiated: the server chose what it was offered.
+// checkNegotiated: the server chose one of the offered dialects, and a useful message size.
 func checkNegotiated(r smb2.NegotiateResponseDecoder, req *smb2.NegotiateRequest) error {
 	if !slices.Contains(req.Dialects, r.DialectRevision()) {
 		return &InvalidResponseError{"the server chose a dialect that it was not offered"}
@@ -64,13 +64,13 @@ func checkNegotiated(r smb2.NegotiateResponseDecoder, req *smb2.NegotiateRequest
 	return nil
 }
 
-const isNobody = smb2.SMB2_SESSION_FLAG_IS_GUEST | smb2.SMB2_SESSION_FLAG_IS_NULL
+const isGuestOrNull = smb2.SMB2_SESSION_FLAG_IS_GUEST | smb2.SMB2_SESSION_FLAG_IS_NULL
 
-// complete takes over what the last answer of a sign-in says, if it comes from who knows the password.
+// complete uses the flags of the last answer of a sign-in, if its signature proves that the server knows the password.
 func (s *session) complete(pkt []byte, flags uint16) error {
 	p := smb2.PacketCodec(pkt)
 	isSigned, hasKey := p.Flags()&smb2.SMB2_FLAGS_SIGNED != 0, s.verifier != nil || s.gmac != nil
-	isGuest := flags&isNobody != 0
+	isGuest := flags&isGuestOrNull != 0
 	switch {
 	case isGuest && !s.requireSigning:
 	case isSigned && hasKey && !s.verify(pkt):
@@ -84,9 +84,9 @@ func (s *session) complete(pkt []byte, flags uint16) error {
 	return s.mayEncrypt(flags&smb2.SMB2_SESSION_FLAG_ENCRYPT_DATA != 0)
 }
 
-// mayEncrypt: a server that wants encryption has agreed on a cipher.
+// mayEncrypt fails if the server wants encryption but no cipher was negotiated.
 func (s *session) mayEncrypt(isWanted bool) error {
-	if isWanted && (s.encrypter == nil || s.sessionFlags&isNobody != 0) {
+	if isWanted && (s.encrypter == nil || s.sessionFlags&isGuestOrNull != 0) {
 		return &InvalidResponseError{"the server wants encryption, and there is no cipher"}
 	}
 	return nil

@@ -9,25 +9,25 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// breaks calls those that keep bytes of a file when the server breaks its lease or oplock, because another client changes it. Only read leases
-// and level II oplocks are asked for. Samba's breaks are not signed, so an attacker in between can make some: only those are acted on whose lease
-// was granted or just asked for, and each once.
+// breaks calls functions set by OnBreak when the server breaks a lease or oplock because another client changes the file. Only read leases and level
+// II oplocks are requested. Samba does not sign breaks, so an attacker in between could forge them: only the first break of a lease that was
+// granted or requested has an effect.
 type breaks struct {
-	mu   sync.Mutex
-	held map[Lease]*hold
-	// How many opens in flight may bring the lease: a lease by its key, an oplock, whose file id comes with the answer, by anOplock.
-	asked map[Lease]int
+	mu      sync.Mutex
+	granted map[Lease]*grant
+	// How many opens in flight request the lease: by its key, or by anOplock, as the file id of an oplock comes with the answer.
+	requested map[Lease]int
 	// Broken before OnBreak.
 	early map[Lease]struct{}
 }
 
-// hold is a lease that was granted.
-type hold struct {
+// grant is a granted lease.
+type grant struct {
 	handles int
-	broken  func() // as OnBreak set it; nil: not set
+	broken  func() // set by OnBreak
 }
 
-// anOplock is one that was asked for.
+// anOplock stands for the oplock of an open in flight.
 type anOplock struct{}
 
 const (
@@ -35,42 +35,42 @@ const (
 	acknowledgeWithin = 5 * time.Second
 )
 
-// LeaseKey names a file to the server: handles with one key do not break each other's lease.
+// LeaseKey identifies a file's lease: handles with the same key do not break each other's lease.
 type LeaseKey [16]byte
 
-// Lease is a read lease, by its LeaseKey, which handles of one file share, or a level II oplock, by its file id: while it lasts, no other client
-// changes the file, and bytes that were read of it may be kept.
+// Lease is a read lease (its LeaseKey, which handles of one file share) or a level II oplock (its file id). While it lasts, no other client changes
+// the file, and read bytes may be cached.
 type Lease any
 
-// ask: an open is sent that may bring the lease. The function that it returns takes the granted one; nil: none.
-func (b *breaks) ask(lease Lease) (answered func(got Lease)) {
+// request: an open is sent that requests the lease. The function that it returns is called with the granted one; nil: none.
+func (b *breaks) request(lease Lease) (answered func(got Lease)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.asked == nil {
-		b.held, b.asked, b.early = map[Lease]*hold{}, map[Lease]int{}, map[Lease]struct{}{}
+	if b.requested == nil {
+		b.granted, b.requested, b.early = map[Lease]*grant{}, map[Lease]int{}, map[Lease]struct{}{}
 	}
-	b.asked[lease]++
+	b.requested[lease]++
 	return func(got Lease) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.asked[lease]--; b.asked[lease] == 0 {
-			delete(b.asked, lease)
+		if b.requested[lease]--; b.requested[lease] == 0 {
+			delete(b.requested, lease)
 		}
 		if got != nil {
 			b.of(got).handles++
 		}
-		if len(b.asked) == 0 {
-			maps.DeleteFunc(b.early, func(each Lease, _ struct{}) bool { return b.held[each] == nil })
+		if len(b.requested) == 0 {
+			maps.DeleteFunc(b.early, func(each Lease, _ struct{}) bool { return b.granted[each] == nil })
 		}
 	}
 }
 
 // of: the caller holds mu.
-func (b *breaks) of(lease Lease) *hold {
-	if b.held[lease] == nil {
-		b.held[lease] = &hold{}
+func (b *breaks) of(lease Lease) *grant {
+	if b.granted[lease] == nil {
+		b.granted[lease] = &grant{}
 	}
-	return b.held[lease]
+	return b.granted[lease]
 }
 
 // OnBreak calls broken once, in its own goroutine, when the server breaks the lease.
@@ -91,7 +91,7 @@ func (fs *Share) ForgetBreak(lease Lease) {
 	b := &fs.conn.breaks
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if is := b.held[lease]; is != nil && is.handles > 0 {
+	if is := b.granted[lease]; is != nil && is.handles > 0 {
 		is.broken = nil
 	} else {
 		b.end(lease)
@@ -102,7 +102,7 @@ func (fs *Share) ForgetBreak(lease Lease) {
 func (b *breaks) closed(lease Lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	is := b.held[lease]
+	is := b.granted[lease]
 	if is == nil {
 		return
 	}
@@ -113,17 +113,17 @@ func (b *breaks) closed(lease Lease) {
 
 // end: the caller holds mu.
 func (b *breaks) end(lease Lease) {
-	delete(b.held, lease)
+	delete(b.granted, lease)
 	delete(b.early, lease)
 }
 
-// isExpected: it is the first break of a lease that was granted, or was just asked for.
-func (b *breaks) isExpected(lease Lease) bool {
+// accept returns whether this is the first break of a lease that was granted or requested. If so, it calls what OnBreak set.
+func (b *breaks) accept(lease Lease) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	is, isAsked := b.held[lease], b.asked[lease] > 0
+	is, isAsked := b.granted[lease], b.requested[lease] > 0
 	if _, isLease := lease.(LeaseKey); !isLease {
-		isAsked = b.asked[anOplock{}] > 0
+		isAsked = b.requested[anOplock{}] > 0
 	}
 	_, isEarly := b.early[lease]
 	if isEarly || is == nil && (!isAsked || len(b.early) >= earlyAtMost) {
@@ -149,7 +149,7 @@ func (b *breaks) broke(conn *conn, body []byte) {
 	if notice.IsLease {
 		lease = LeaseKey(notice.Key)
 	}
-	if b.isExpected(lease) && notice.MustBeAcknowledged {
+	if b.accept(lease) && notice.MustBeAcknowledged {
 		go safely(func() { conn.acknowledge(notice) })
 	}
 }

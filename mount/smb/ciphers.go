@@ -8,7 +8,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// useCipher readies the session of SMB 3.1.1 to encrypt and decrypt. Keys of 256 bits come from the whole session key (MS-SMB2 3.1.4.2),
+// useCipher sets the keys by which a session of SMB 3.1.1 encrypts and decrypts. Keys of 256 bits come from the whole session key (MS-SMB2 3.1.4.2),
 // which NTLM has in 16 bytes.
 func (s *session) useCipher(sessionKey []byte) (err error) {
 	if s.cipherId == 0 {

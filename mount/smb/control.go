@@ -7,7 +7,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// control sends a control of the file system (FSCTL), and returns the output also where the server refuses: it may say why there.
+// control sends an FSCTL, and returns the output even with an error, of which it may have the reason.
 func (h *Handle) control(code uint32, input smb2.Encoder, most int) (output []byte, err error) {
 	charge, granted, err := h.fs.borrowCredits(most)
 	if err != nil {
@@ -30,7 +30,7 @@ func (h *Handle) control(code uint32, input smb2.Encoder, most int) (output []by
 	return output, err
 }
 
-// orMissing is missing where err says that the server has no such control.
+// orMissing returns missing if err says that the server does not have the FSCTL.
 func orMissing(err, missing error) error {
 	switch statusOfError(err) {
 	case erref.STATUS_NOT_SUPPORTED, erref.STATUS_INVALID_DEVICE_REQUEST, erref.STATUS_FS_DRIVER_REQUIRED, erref.STATUS_NOT_IMPLEMENTED:
@@ -39,10 +39,10 @@ func orMissing(err, missing error) error {
 	return err
 }
 
-// ErrNoCopy: the server cannot copy.
+// ErrNoCopy: the server has no server-side copy.
 var ErrNoCopy = errors.New("the server copies no files")
 
-// CopyLimits are what a server copies in one request.
+// CopyLimits are the most that a server copies in one request.
 type CopyLimits struct{ Chunks, Chunk, Total uint32 }
 
 // UsualCopyLimits are those of Windows and Samba.
@@ -57,8 +57,8 @@ func (l CopyLimits) chunks(from, to int64, length int) (chunks []*smb2.SrvCopych
 	return chunks
 }
 
-// CopyFrom lets the server copy a part of another file of this session into this one. It returns how much it has copied, which may be less
-// than length, and the limits that the server has named, if the ones given are too high.
+// CopyFrom has the server copy a part of another file of this session into this one. It returns how many bytes it has copied, perhaps less than
+// length, and the limits for the next call: the server's, if the given ones are too high.
 func (h *Handle) CopyFrom(source *Handle, from, to int64, length int, limits CopyLimits) (copied int, now CopyLimits, err error) {
 	output, err := source.control(smb2.FSCTL_SRV_REQUEST_RESUME_KEY, nil, 32)
 	if err == nil && len(output) < len(smb2.SrvCopychunkCopy{}.SourceKey) {
@@ -73,7 +73,7 @@ func (h *Handle) CopyFrom(source *Handle, from, to int64, length int, limits Cop
 	if statusOfError(err) == erref.STATUS_INVALID_PARAMETER && !r.IsInvalid() {
 		said := CopyLimits{r.ChunksWritten(), r.ChunksBytesWritten(), r.TotalBytesWritten()}
 		now = CopyLimits{min(said.Chunks, limits.Chunks), min(said.Chunk, limits.Chunk), min(said.Total, limits.Total)}
-		// Once: no server that names others each time is followed.
+		// Only once: a server may send different limits each time.
 		if limits == UsualCopyLimits && now != limits && now.Chunks > 0 && now.Chunk > 0 && now.Total > 0 {
 			return h.CopyFrom(source, from, to, length, now)
 		}

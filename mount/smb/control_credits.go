@@ -1,7 +1,6 @@
 package smb2
 
-// take takes as many of these credits as there are, without waiting. The answer returns them; those that were not taken would be
-// counted twice.
+// take takes up to this number of credits without waiting. The answer returns all of them, so credits that were not taken would count twice.
 func (a *account) take(credits uint16) (taken uint16) {
 	for taken < credits {
 		select {

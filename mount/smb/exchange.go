@@ -7,8 +7,8 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// exchange opens a name and sends what follows for it, all in one message, and returns the answers in that order. If one of them is an
-// error, nothing stays open.
+// exchange sends a CREATE and following requests for the opened file, all in one message (a compound), and returns the answers in that order.
+// After an error nothing stays open.
 func (fs *Share) exchange(name string, create *smb2.CreateRequest, following ...smb2.Packet) (answers [][]byte, err error) {
 	if err := intoSnapshot(create, name); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (fs *Share) exchangeOnce(create *smb2.CreateRequest, following []smb2.Packe
 	}
 	var answers [][]byte
 	if granted == wanted {
-		answers, err = fs.together(create, following)
+		answers, err = fs.compound(create, following)
 	} else {
 		fs.refundCredits(granted)
 		answers, err = fs.oneByOne(create, following)
@@ -53,8 +53,8 @@ func (fs *Share) exchangeOnce(create *smb2.CreateRequest, following []smb2.Packe
 	return nil, err
 }
 
-// together sends one message. The caller has borrowed a credit for each request.
-func (fs *Share) together(create *smb2.CreateRequest, following []smb2.Packet) ([][]byte, error) {
+// compound sends one message. The caller has borrowed a credit for each request.
+func (fs *Share) compound(create *smb2.CreateRequest, following []smb2.Packet) ([][]byte, error) {
 	entries := []compoundEntry{{req: create, tc: fs.treeConn}}
 	for _, req := range following {
 		onFile(req, sentinelFileId)
@@ -104,7 +104,7 @@ func (fs *Share) oneByOne(create *smb2.CreateRequest, following []smb2.Packet) (
 		if err != nil {
 			return answers, err
 		}
-		// It lies in a buffer that the next answer may use.
+		// Its buffer may be used for the next answer.
 		answers[i] = bytes.Clone(answer)
 	}
 	return answers, nil

@@ -2,9 +2,8 @@ package smb2
 
 import "context"
 
-// handOver writes pkt, or gives it to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
-// A request that is cancelled before leaves its buffer to the sender, and the result of its write to the next request.
-// The caller holds conn.m.
+// handOver writes pkt, or passes it to the sender goroutine and waits until it is written. taken: some of it may be on the wire, whatever err is.
+// If the request is cancelled before, the sender keeps its buffer, and the next request gets the result of the write. The caller holds conn.m.
 func (conn *conn) handOver(ctx context.Context, pkt, tail []byte) (taken bool, err error) {
 	if conn.abandoned {
 		select {
@@ -18,7 +17,7 @@ func (conn *conn) handOver(ctx context.Context, pkt, tail []byte) (taken bool, e
 		}
 	}
 	if ctx.Done() == nil {
-		// The request cannot be cancelled. The sender's turn takes as long as a short message.
+		// The request cannot be cancelled. Passing it to the sender would take as long as a short message.
 		if tail != nil {
 			err = conn.t.(*directTCP).writeParts(pkt, tail)
 		} else {

@@ -10,32 +10,32 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// Handle is a file or folder that is open on the server. Its methods report the server's status as it is (ResponseError).
+// Handle is a file or folder that is open on the server. Its methods return the server's status as a ResponseError.
 type Handle struct {
 	fs *Share
 	id *smb2.FileId
 	// Lease is nil if the server granted none.
 	Lease Lease
-	// Of a folder that is listed: where it is, how many pages in a row had no entry, and whether an entry was left out.
+	// For listings: the folder's path, how many pages in a row had no entry, and whether an entry was left out.
 	folder  string
 	empty   int
 	leftOut bool
 }
 
-// ErrBroken: the answer came as the server has sent it, and makes no sense.
+// ErrBroken: the answer is authentic but invalid.
 var ErrBroken = &BrokenError{}
 
 type BrokenError struct{}
 
 func (*BrokenError) Error() string { return "the server's answer makes no sense" }
 
-// Block is a part of a file, in the buffer in which it came.
+// Block is a part of a file, in the buffer that received it.
 type Block struct {
 	Data []byte
 	rr   *requestResponse
 }
 
-// Release gives the buffer back: Data is not used after it.
+// Release releases the buffer. Data must not be used after it.
 func (b Block) Release() {
 	if b.rr != nil {
 		b.rr.freeRecvBuf()
@@ -70,8 +70,8 @@ func (h *Handle) Read(length int, off int64) (Block, error) {
 	return Block{smb2.ReadResponseDecoder(res).Data(), rr}, nil
 }
 
-// Write writes data in requests of part bytes, all of them sent before the first is answered: while the server stores one, the next is
-// signed. It returns how much was written from the front, which may be less than there is.
+// Write writes data in requests of part bytes, and sends them all before it waits for the first answer: while the server stores one, the next is
+// signed. It returns how many bytes from the start of data were written.
 func (h *Handle) Write(data []byte, off int64, part int) (written int, err error) {
 	part = min(part, h.fs.MaxWriteSize())
 	var parts []writing
@@ -126,8 +126,8 @@ func (h *Handle) written(part writing) (int, error) {
 	return int(smb2.WriteResponseDecoder(res).Count()), nil
 }
 
-// Look returns the attributes.
-func (h *Handle) Look() (*FileStat, error) {
+// Stat returns the attributes.
+func (h *Handle) Stat() (*FileStat, error) {
 	req := queryAll()
 	if err := h.charge(req); err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (h *Handle) Look() (*FileStat, error) {
 	return statOf(res)
 }
 
-// Sync returns when the server has on its disk what was written, as far as its settings go.
+// Sync returns once the written bytes are on the server's disk, if its settings allow that.
 func (h *Handle) Sync() error {
 	req := &smb2.FlushRequest{FileId: h.id}
 	if err := h.charge(req); err != nil {
@@ -154,8 +154,8 @@ func (h *Handle) Resize(size int64) error {
 	return h.set(smb2.FileEndOfFileInformation, &smb2.FileEndOfFileInformationEncoder{EndOfFile: size})
 }
 
-// SetTimes sets times by this handle, and returns the attributes as they are then: both requests are sent before the first is answered. A zero
-// time stays. Most servers keep a time of writing from then on while this handle writes.
+// SetTimes sets times by this handle, and returns the attributes after that, in one round trip. A zero time is not set. After it most servers keep
+// the time of the last write although this handle writes.
 func (h *Handle) SetTimes(accessed, written time.Time) (*FileStat, error) {
 	req := setFile(smb2.FileBasicInformation, timesOf(accessed, written))
 	if err := h.charge(req); err != nil {
@@ -166,7 +166,7 @@ func (h *Handle) SetTimes(accessed, written time.Time) (*FileStat, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, err := h.Look()
+	seen, err := h.Stat()
 	pkt, refused := h.fs.recv(rr)
 	if refused == nil {
 		defer rr.freeRecvBuf()
@@ -188,7 +188,7 @@ func (h *Handle) set(class uint8, input smb2.Encoder) error {
 	return err
 }
 
-// Close closes the file, and returns its length and times as they are then. The server has closed it also if it reports an error.
+// Close closes the file, and returns its length and times. Even after an error the handle is closed.
 func (h *Handle) Close() (*FileStat, error) {
 	req := &smb2.CloseRequest{FileId: h.id, Flags: smb2.SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB}
 	if err := h.charge(req); err != nil {
@@ -216,7 +216,7 @@ func (h *Handle) Close() (*FileStat, error) {
 	}, nil
 }
 
-// List returns the next entries of a folder, without itself and its parent; io.EOF: the listing has ended.
+// List returns the next entries of a folder, without . and ..; io.EOF: there are no more.
 func (h *Handle) List() ([]*FileStat, error) {
 	size := min(h.fs.longest(h.fs.maxTransactSize), listedAtMost)
 	charge, granted, err := h.fs.borrowCredits(size)
@@ -257,10 +257,10 @@ func (h *Handle) leaveOut(name string) {
 		return
 	}
 	h.leftOut = true
-	log.Printf("the listing of %q lacks a name of %d bytes, which cannot be one: %.*q", h.folder, len(name), namedAtMost, name)
+	log.Printf("the listing of %q leaves out an invalid name of %d bytes: %.*q", h.folder, len(name), namedAtMost, name)
 }
 
-// entriesOf reads a page. Entries with invalid names are skipped and passed to LeftOut; entries that overlap are an error.
+// entriesOf reads a page. Entries with invalid names are left out; entries that overlap are an error.
 func (h *Handle) entriesOf(page []byte) (entries []*FileStat, err error) {
 	for {
 		info := smb2.FileIdBothDirectoryInformationDecoder(page)
@@ -307,12 +307,12 @@ func (h *Handle) entriesOf(page []byte) (entries []*FileStat, err error) {
 // Change is a name in a watched folder, or a path below it.
 type Change struct {
 	Name string
-	// IsNew, IsGone: it was made or removed there, also by a rename; otherwise it has changed.
+	// It was created or removed, perhaps by a rename; otherwise it has changed.
 	IsNew, IsGone bool
 }
 
-// Watch asks for the next changes in a folder, or in all below it as well. The function that it returns waits for them; none: more than the server
-// can say.
+// Watch sends a CHANGE_NOTIFY for the folder, or for the whole tree below it. The function that it returns waits for the changes; without any: more
+// has changed than fits into the answer.
 func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error) {
 	const any = 0x17F // names, attributes, sizes, times
 	req := &smb2.ChangeNotifyRequest{FileId: h.id, OutputBufferLength: 16 << 10, CompletionFilter: any, IsTree: isTree}
@@ -329,8 +329,7 @@ func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error
 	return func() ([]Change, error) { return h.changesIn(rr, isTree) }, nil
 }
 
-// checkRemoved: DELETE_PENDING for a folder that is gone once all have closed it. Samba says so to a request that waits for changes, and not to
-// one that comes later.
+// checkRemoved returns DELETE_PENDING if the folder is removed once all handles are closed. Samba sends that only to requests that were waiting.
 func (h *Handle) checkRemoved() error {
 	req := queryAll()
 	if err := h.charge(req); err != nil {
@@ -376,7 +375,7 @@ func (h *Handle) changesIn(rr *requestResponse, isTree bool) (changes []Change, 
 	return changes, nil
 }
 
-// charge borrows a credit.
+// charge borrows a credit for the request.
 func (h *Handle) charge(req smb2.Packet) (err error) {
 	req.Header().CreditCharge, _, err = h.fs.borrowCredits(1)
 	return err

@@ -6,20 +6,20 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// Range is a part of a file that is locked: exclusively, or shared with other handles.
+// Range is a locked part of a file, exclusive or shared.
 type Range struct {
 	Start, Length uint64
 	IsExclusive   bool
 }
 
-// Lock locks all of the ranges or none, at once. A shared one may lie over an exclusive one of the same handle.
+// Lock locks all of the ranges or none, without waiting. A shared one may overlap an exclusive one of the same handle.
 func (h *Handle) Lock(ranges ...Range) error { return h.lock(smb2.LockAtOnce, ranges)() }
 
-// Unlock unlocks ranges that were locked exactly so; of two that differ only in how, the exclusive one.
+// Unlock unlocks ranges that were locked exactly so. If the same range is locked twice, that is the exclusive lock.
 func (h *Handle) Unlock(ranges ...Range) error { return h.lock(smb2.LockUnlock, ranges)() }
 
-// Relock unlocks some ranges and locks others: the server gets both requests together, and has no time for another client between them.
-// isUnlocked: the first was granted, whatever became of the second.
+// Relock unlocks some ranges and locks others. Both requests are sent together, so that no other client gets a lock in between. isUnlocked: the unlock
+// succeeded, whatever the result of the lock.
 func (h *Handle) Relock(unlock, lock []Range) (isUnlocked bool, err error) {
 	unlocked, locked := h.lock(smb2.LockUnlock, unlock), h.lock(smb2.LockAtOnce, lock)
 	err = unlocked()
@@ -83,7 +83,7 @@ type WaitingLock struct {
 	rr     *requestResponse
 }
 
-// AwaitLock asks for a lock that others may hold now.
+// AwaitLock requests a lock that other clients may have now.
 func (h *Handle) AwaitLock(r Range) (WaitingLock, error) {
 	rr, err := h.startLock(0, []Range{r})
 	return WaitingLock{h, rr}, err
@@ -92,10 +92,10 @@ func (h *Handle) AwaitLock(r Range) (WaitingLock, error) {
 // Answer waits for the server: until the lock is granted, Cancel was called, or the connection has ended.
 func (w WaitingLock) Answer() error { return w.handle.locked(w.rr) }
 
-// Cancel lets the server give up. It may have granted the lock just before.
+// Cancel sends a CANCEL. The server may have granted the lock just before.
 func (w WaitingLock) Cancel() { w.handle.fs.cancel(w.rr) }
 
-// cancel asks the server to end a request, which is answered all the same.
+// cancel sends a CANCEL for a request, which is still answered.
 func (fs *Share) cancel(rr *requestResponse) {
 	conn := fs.conn
 	conn.m.Lock()
@@ -122,7 +122,7 @@ func (fs *Share) cancel(rr *requestResponse) {
 	_, _ = conn.handOver(context.Background(), pkt, nil)
 }
 
-// asyncId is how the server calls a request that it has not answered yet; 0: it has said nothing of it.
+// asyncId is the AsyncId of a pending request; 0: there was no interim response.
 func (r *outstandingRequests) asyncId(rr *requestResponse) uint64 {
 	r.m.Lock()
 	defer r.m.Unlock()

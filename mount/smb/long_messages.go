@@ -6,8 +6,8 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// PassesLongMessages: messages of that many bytes reach the server, and its answers this client. name is a file with as many bytes; empty: none is known, and a listing
-// of the root has to do. Nothing is changed: the bytes are written to no file.
+// PassesLongMessages: messages of this number of bytes reach the server, and its answers this client. It writes to an invalid handle, and reads from
+// the file name, which has as many bytes; without a name it lists the root.
 func (fs *Share) PassesLongMessages(name string, bytes int) bool {
 	nowhere := &Handle{fs: fs, id: &smb2.FileId{}}
 	if _, err := nowhere.Write(make([]byte, bytes), 0, bytes); statusOfError(err) == 0 {

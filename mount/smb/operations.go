@@ -6,8 +6,8 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// The operations that a file system needs: each is one exchange with the server (a compound), leaves nothing open that it does not
-// return, and reports the server's status as it is.
+// The operations that a file system needs. Each is one round trip (a compound), leaves nothing open but the handle that it returns, and returns the
+// server's status as a ResponseError.
 
 // Access is what a handle may do.
 type Access uint32
@@ -19,27 +19,27 @@ const (
 	AccessList = Access(smb2.FILE_READ_DATA | smb2.FILE_READ_ATTRIBUTES)
 )
 
-// Disposition is what becomes of the name.
+// Disposition says whether the name must exist.
 type Disposition uint32
 
 const (
 	// MustExist opens a file or folder that exists.
 	MustExist = Disposition(smb2.FILE_OPEN)
-	// MustBeNew makes a file, and fails if the name is taken.
+	// MustBeNew creates a file, and fails if the name exists.
 	MustBeNew = Disposition(smb2.FILE_CREATE)
-	// MayExist opens a file, and makes it if there is none.
+	// MayExist opens a file, or creates it.
 	MayExist = Disposition(smb2.FILE_OPEN_IF)
 )
 
-// Opened is a file that was opened, and what it was then.
+// Opened is a file that was opened, with its attributes at that moment.
 type Opened struct {
 	*Handle
-	Seen *FileStat
+	FileStat *FileStat
 	// IsNew: it did not exist before.
 	IsNew bool
 }
 
-// OpenAt opens or makes a file. The server is asked for a read lease on that key, or for an oplock where it has no leases.
+// OpenAt opens or creates a file. It requests a read lease with that key, or a level II oplock if the server has no leases.
 func (fs *Share) OpenAt(name string, access Access, disposition Disposition, key LeaseKey) (Opened, error) {
 	return fs.opened(name, fs.openRequest(access, disposition, key), key)
 }
@@ -57,14 +57,14 @@ func (fs *Share) openRequest(access Access, disposition Disposition, key LeaseKe
 	return create
 }
 
-// opened also does what is to be done first with the file.
+// opened opens the file and sends the requests of first for it, before it reads the attributes.
 func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, first ...smb2.Packet) (Opened, error) {
-	asked := Lease(anOplock{})
+	requested := Lease(anOplock{})
 	if create.RequestedOplockLevel == smb2.SMB2_OPLOCK_LEVEL_LEASE {
-		asked = key
+		requested = key
 	}
 	var got Lease
-	answered := fs.conn.breaks.ask(asked)
+	answered := fs.conn.breaks.request(requested)
 	defer func() { answered(got) }()
 	answers, err := fs.exchange(name, create, append(first, queryAll())...)
 	if err != nil {
@@ -78,7 +78,7 @@ func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, f
 	case r.OplockLevel() == smb2.SMB2_OPLOCK_LEVEL_LEASE && r.LeaseState()&readCaching != 0:
 		o.Lease = key
 	}
-	if o.Seen, err = statOf(answers[len(answers)-1]); err != nil {
+	if o.FileStat, err = statOf(answers[len(answers)-1]); err != nil {
 		_, _ = o.Close()
 		return Opened{}, err
 	}
@@ -100,20 +100,20 @@ func (fs *Share) OpenFolder(name string) (Opened, error) {
 	}
 	o := Opened{Handle: fs.handleOf(answers[0])}
 	o.folder = name
-	if o.Seen, err = statOf(answers[1]); err != nil {
+	if o.FileStat, err = statOf(answers[1]); err != nil {
 		_, _ = o.Close()
 		return Opened{}, err
 	}
 	return o, nil
 }
 
-// Look returns the attributes of a file or folder, with its FileId. That needs no right to read it.
-func (fs *Share) Look(name string) (*FileStat, error) {
+// StatAt returns the attributes of a file or folder, with its FileId. That needs no right to read it.
+func (fs *Share) StatAt(name string) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, 0)
-	return fs.seenBy(name, create, queryAll(), &smb2.CloseRequest{})
+	return fs.statBy(name, create, queryAll(), &smb2.CloseRequest{})
 }
 
-// MakeFile makes a file, and fails if the name is taken. Its creation time tells it from others if the answer is lost.
+// MakeFile creates a file, and fails if the name exists. If the answer is lost, the file is recognized by its creation time.
 func (fs *Share) MakeFile(name string, access Access, key LeaseKey, created time.Time) (Opened, error) {
 	create := fs.openRequest(access, MustBeNew, key)
 	create.DesiredAccess |= smb2.FILE_WRITE_ATTRIBUTES
@@ -124,7 +124,7 @@ func creationOf(created time.Time) *smb2.FileBasicInformationEncoder {
 	return &smb2.FileBasicInformationEncoder{CreationTime: smb2.NsecToFiletime(created.UnixNano())}
 }
 
-// MakeFolder makes a folder, which programs see in listings unless it is hidden. Its creation time may tell it from others; zero: now.
+// MakeFolder creates a folder; isHidden: with the hidden attribute. A creation time that is not zero is set, as by MakeFile.
 func (fs *Share) MakeFolder(name string, isHidden bool, created time.Time) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_READ_ATTRIBUTES, smb2.FILE_CREATE, smb2.FILE_DIRECTORY_FILE)
 	create.FileAttributes = smb2.FILE_ATTRIBUTE_DIRECTORY
@@ -132,10 +132,10 @@ func (fs *Share) MakeFolder(name string, isHidden bool, created time.Time) (*Fil
 		create.FileAttributes |= smb2.FILE_ATTRIBUTE_HIDDEN
 	}
 	if created.IsZero() {
-		return fs.seenBy(name, create, queryAll(), &smb2.CloseRequest{})
+		return fs.statBy(name, create, queryAll(), &smb2.CloseRequest{})
 	}
 	create.DesiredAccess |= smb2.FILE_WRITE_ATTRIBUTES
-	return fs.seenBy(name, create, setFile(smb2.FileBasicInformation, creationOf(created)), queryAll(), &smb2.CloseRequest{})
+	return fs.statBy(name, create, setFile(smb2.FileBasicInformation, creationOf(created)), queryAll(), &smb2.CloseRequest{})
 }
 
 // Move renames a file or folder. isReplacing: a file with the new name is replaced.
@@ -179,28 +179,28 @@ func (fs *Share) delete(name string, create *smb2.CreateRequest) error {
 	return err
 }
 
-// SetAttributes changes those of DOS, of which one keeps a file from being written and removed.
+// SetAttributes changes the DOS attributes, such as read-only.
 func (fs *Share) SetAttributes(name string, attributes uint32) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_WRITE_ATTRIBUTES|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, smb2.FILE_OPEN_REPARSE_POINT)
 	if attributes == 0 {
 		attributes = smb2.FILE_ATTRIBUTE_NORMAL
 	}
 	setting := &smb2.FileBasicInformationEncoder{FileAttributes: attributes}
-	return fs.seenBy(name, create, setFile(smb2.FileBasicInformation, setting), queryAll(), &smb2.CloseRequest{})
+	return fs.statBy(name, create, setFile(smb2.FileBasicInformation, setting), queryAll(), &smb2.CloseRequest{})
 }
 
 // Resize changes the length of a file.
 func (fs *Share) Resize(name string, size int64) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_WRITE_DATA|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, smb2.FILE_NON_DIRECTORY_FILE)
 	resize := setFile(smb2.FileEndOfFileInformation, &smb2.FileEndOfFileInformationEncoder{EndOfFile: size})
-	return fs.seenBy(name, create, resize, queryAll(), &smb2.CloseRequest{})
+	return fs.statBy(name, create, resize, queryAll(), &smb2.CloseRequest{})
 }
 
-// SetTimes changes the times of a file or folder. A zero time stays.
+// SetTimes changes the times of a file or folder. A zero time is not set.
 func (fs *Share) SetTimes(name string, accessed, written time.Time) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_WRITE_ATTRIBUTES|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, 0)
 	times := setFile(smb2.FileBasicInformation, timesOf(accessed, written))
-	return fs.seenBy(name, create, times, queryAll(), &smb2.CloseRequest{})
+	return fs.statBy(name, create, times, queryAll(), &smb2.CloseRequest{})
 }
 
 // Space returns the size and free space of the file system that has this file or folder.
@@ -268,8 +268,8 @@ func setFile(class uint8, input smb2.Encoder) *smb2.SetInfoRequest {
 	return &smb2.SetInfoRequest{InfoType: smb2.SMB2_0_INFO_FILE, FileInfoClass: class, Input: input}
 }
 
-// seenBy sends a compound, and returns the attributes that its query got.
-func (fs *Share) seenBy(name string, create *smb2.CreateRequest, following ...smb2.Packet) (*FileStat, error) {
+// statBy sends a compound, and returns the attributes from the answer to its query.
+func (fs *Share) statBy(name string, create *smb2.CreateRequest, following ...smb2.Packet) (*FileStat, error) {
 	answers, err := fs.exchange(name, create, following...)
 	if err != nil {
 		return nil, err

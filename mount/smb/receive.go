@@ -10,8 +10,8 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// recvBuf is a buffer in which a message came. It is used again once it is released; short ones are left to the garbage collector, so that
-// a compound, which never releases its buffer, loses none.
+// recvBuf is the buffer of a received message. It is reused once it is released. Short ones are left to the garbage collector, because a compound
+// never releases its buffer.
 type recvBuf struct {
 	b    []byte
 	pool *sync.Pool
@@ -19,12 +19,12 @@ type recvBuf struct {
 
 const shortMessage = 32 << 10
 
-// receivePools has one pool for each power of two, and room for the header of a message with as much data.
+// receivePools has one pool per power of two; buffers are that long plus a header.
 var receivePools [25]sync.Pool
 
 const headerAtMost = 4 << 10
 
-// No answer is longer that anybody asks for.
+// No request allows a longer answer.
 const longestMessage = winMaxPayloadSize + shortMessage
 
 func (conn *conn) bufferFor(n int) *recvBuf {
@@ -45,12 +45,12 @@ func (rb *recvBuf) release() {
 	}
 }
 
-// isNotice: it answers no request.
+// isNotice: the message answers no request.
 func isNotice(p smb2.PacketCodec) bool {
 	return p.MessageId() == ^uint64(0) && p.Command() == smb2.SMB2_OPLOCK_BREAK
 }
 
-// isEncrypted: the request was sent encrypted, and so must its answer be.
+// isEncrypted: the request was encrypted, so its answer must be.
 func (r *outstandingRequests) isEncrypted(msgId uint64) bool {
 	r.m.Lock()
 	defer r.m.Unlock()
@@ -58,7 +58,7 @@ func (r *outstandingRequests) isEncrypted(msgId uint64) bool {
 	return ok && rr.encrypted
 }
 
-// pends notes that the server has said of a request that it takes long, which counts once; nil: it does not.
+// pends returns the request of an interim response (STATUS_PENDING); nil: there is none, or this is not its first one.
 func (r *outstandingRequests) pends(msgId, asyncId uint64) *requestResponse {
 	r.m.Lock()
 	defer r.m.Unlock()
@@ -70,11 +70,11 @@ func (r *outstandingRequests) pends(msgId, asyncId uint64) *requestResponse {
 	return rr
 }
 
-// A connection with a forged answer is given up if the server's own answer does not come within this time.
+// After a forged answer the connection is closed if the server's own answer does not come within this time.
 const answeredWithin = time.Second
 
-// doubt: the message that came for a request is not the server's answer.
-func (conn *conn) doubt(msgId uint64) {
+// forged: an answer to that request was forged.
+func (conn *conn) forged(msgId uint64) {
 	r := conn.outstandingRequests
 	r.m.Lock()
 	defer r.m.Unlock()
@@ -98,10 +98,10 @@ func (r *outstandingRequests) has(rr *requestResponse) bool {
 	return r.requests[rr.msgId] == rr
 }
 
-// OnPanic is called with each panic of the library that ended only the request or message in which it occurred.
+// OnPanic is called with each panic that safely has caught.
 var OnPanic = func(value any) { log.Printf("%v\n%s", value, stack.Stack()) }
 
-// safely runs op so that a panic does not end the program.
+// safely runs op, so that a panic does not end the program.
 func safely(op func()) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -135,23 +135,23 @@ func TestABreakIsActedOnOnceAndOfWhatIsLeased(t *testing.T) {
 	b := &c.breaks
 	broken := make(chan struct{}, 10)
 	held, asked, strange := LeaseKey{1}, LeaseKey{2}, LeaseKey{3}
-	b.ask(held)(held)
+	b.request(held)(held)
 	fs.OnBreak(held, func() { broken <- struct{}{} })
-	answer := b.ask(asked)
+	answer := b.request(asked)
 	for range 3 {
-		b.isExpected(strange)
-		b.isExpected(smb2.FileId{})
+		b.accept(strange)
+		b.accept(smb2.FileId{})
 	}
 	require.Empty(t, b.early)
-	require.True(t, b.isExpected(held))
-	require.False(t, b.isExpected(held))
+	require.True(t, b.accept(held))
+	require.False(t, b.accept(held))
 	<-broken
-	require.True(t, b.isExpected(asked), "before its answer")
-	require.False(t, b.isExpected(asked))
+	require.True(t, b.accept(asked), "before its answer")
+	require.False(t, b.accept(asked))
 	answer(asked)
 	fs.OnBreak(asked, func() { broken <- struct{}{} })
 	<-broken
-	require.Empty(t, b.held)
+	require.Empty(t, b.granted)
 	require.Empty(t, b.early)
 	require.Empty(t, broken)
 }

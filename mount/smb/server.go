@@ -6,13 +6,13 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// Server is what a server says of itself before anybody signs in.
+// Server is what a server sends in its NEGOTIATE response, before the login.
 type Server struct {
-	// Guid is the server's own mark: another machine, or another system on it, has another one. Zero: it has none.
+	// Guid identifies the server's installation. Zero: it has none.
 	Guid [16]byte
-	// Time is its clock as it answered.
+	// Time is its clock at the answer.
 	Time time.Time
-	// Started is when it was started; zero: it does not say.
+	// Started is when it was started; zero: unknown.
 	Started time.Time
 	Dialect string
 }
@@ -25,13 +25,12 @@ var dialects = map[uint16]string{
 	smb2.SMB202: "2.0.2", smb2.SMB210: "2.1", smb2.SMB300: "3.0", smb2.SMB302: "3.0.2", smb2.SMB311: "3.1.1",
 }
 
-// Server is what the server said of itself.
 func (c *Session) Server() Server { return c.s.server() }
 
-// Id is what a later Dialer names as PreviousSessionId.
+// Id is the session id, which a later Dialer may name as PreviousSessionId.
 func (c *Session) Id() uint64 { return c.s.sessionId }
 
-// IsUnsigned: the server let the user in as a guest or anonymously: no message is signed, even if that is required.
+// IsUnsigned: the session is a guest's or anonymous. No message is signed, even if that is required.
 func (c *Session) IsUnsigned() bool {
 	return c.s.sessionFlags&(smb2.SMB2_SESSION_FLAG_IS_GUEST|smb2.SMB2_SESSION_FLAG_IS_NULL) != 0
 }

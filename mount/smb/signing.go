@@ -32,7 +32,7 @@ func acceptSigning(data []byte) (uint16, error) {
 	return algs[0], nil
 }
 
-// useSigning readies the session of SMB 3.1.1 to sign and verify.
+// useSigning sets the keys by which a session of SMB 3.1.1 signs and verifies.
 func (s *session) useSigning(algorithm uint16, key []byte) error {
 	if algorithm == smb2.SIGNING_HMAC_SHA256 {
 		s.signer, s.verifier = hmac.New(sha256.New, key), hmac.New(sha256.New, key)
@@ -53,8 +53,7 @@ func (s *session) useSigning(algorithm uint16, key []byte) error {
 	return nil
 }
 
-// signature returns the signature of pkt, whose own field of it must be zero. h is not used with AES-GMAC, which keeps no
-// state.
+// signature returns the signature of pkt, in which the signature field must be zero. h is not used with AES-GMAC, which has no state.
 func (s *session) signature(h hash.Hash, pkt []byte) []byte {
 	if s.gmac != nil {
 		return s.gmac.Seal(nil, gmacNonce(pkt), nil, pkt)

@@ -10,16 +10,16 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/utf16le"
 )
 
-// ErrNoSnapshots: the server keeps none of this share, or does not show them.
+// ErrNoSnapshots: the server has no snapshots of this share, or does not list them.
 var ErrNoSnapshots = errors.New("the server shows no snapshots")
 
-// A name below a folder of this form is one of that snapshot, and cannot be changed.
+// A path that begins with a folder of this form is in that snapshot, and cannot be changed.
 const snapshotForm = "@GMT-2006.01.02-15.04.05"
 
-// SnapshotPath is where the root of a snapshot is.
+// SnapshotPath is the path of a snapshot's root.
 func SnapshotPath(at time.Time) string { return at.UTC().Format(snapshotForm) }
 
-// IsSnapshotPath says whether a path leads into a snapshot.
+// IsSnapshotPath: the path is in a snapshot.
 func IsSnapshotPath(name string) bool {
 	_, _, ok := cutSnapshot(name)
 	return ok
@@ -41,7 +41,7 @@ func (c timeWarp) Size() int { return 24 + 8 }
 
 func (c timeWarp) Encode(b []byte) { smb2.EncodeTimeWarp(b, smb2.NsecToFiletime(c.at.UnixNano())) }
 
-// intoSnapshot lets a CREATE whose name leads into a snapshot open that file there.
+// intoSnapshot sets the name of a CREATE, and the context if the name is in a snapshot.
 func intoSnapshot(create *smb2.CreateRequest, name string) error {
 	rest, at, ok := cutSnapshot(name)
 	create.Name = normPath(rest)
@@ -62,7 +62,7 @@ const (
 	snapshotsAtMost = 1 << 20
 )
 
-// Snapshots returns the times of those that have this folder, as the server lists them.
+// Snapshots returns the times of the snapshots, in the order of the server.
 func (h *Handle) Snapshots() (times []time.Time, err error) {
 	for _, most := range []int{snapshotsAtOnce, snapshotsAtMost} {
 		output, err := h.control(smb2.FSCTL_SRV_ENUMERATE_SNAPSHOTS, nil, min(most, h.fs.longest(h.fs.maxTransactSize)))

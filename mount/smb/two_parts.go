@@ -8,7 +8,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// A write of at least this length is sent from its own buffer: its bytes are not copied behind their header.
+// A write of at least this length is sent from the caller's buffer, without a copy behind the header.
 const inTwoPartsFrom = 16 << 10
 
 // partsWriter is a connection that sends several parts at once.
@@ -16,7 +16,7 @@ type partsWriter interface {
 	WriteParts(parts net.Buffers) (int64, error)
 }
 
-// writeParts sends a message that is in two parts, with its length, by one call of the system.
+// writeParts sends the length and a message in two parts, by one system call.
 func (t *directTCP) writeParts(head, tail []byte) error {
 	size := len(head) + len(tail)
 	if size > maxDirectTCPSize {
@@ -38,8 +38,8 @@ func (t *directTCP) writeParts(head, tail []byte) error {
 	return nil
 }
 
-// tailOf returns the end of a request that is sent from its own buffer: the request cannot be cancelled, so that it is sent when send
-// returns, and is not encrypted.
+// tailOf returns the part of a request that may be sent from the caller's buffer; nil: none. The request must not be encrypted, and must not be
+// cancellable, so that it is sent when send returns.
 func (conn *conn) tailOf(req smb2.Packet, s *session, tc *treeConn, neverEnds bool) []byte {
 	write, ok := req.(*smb2.WriteRequest)
 	if !ok || !neverEnds || s == nil || len(write.Data) < inTwoPartsFrom || len(write.WriteChannelInfo) > 0 {
@@ -54,7 +54,7 @@ func (conn *conn) tailOf(req smb2.Packet, s *session, tc *treeConn, neverEnds bo
 	return write.Data
 }
 
-// signParts signs a message of two parts, of which the first has the header.
+// signParts signs a message in two parts, of which the first has the header.
 func (s *session) signParts(head, tail []byte) {
 	p := smb2.PacketCodec(head)
 	p.SetFlags(p.Flags() | smb2.SMB2_FLAGS_SIGNED)
@@ -68,20 +68,20 @@ func (s *session) signParts(head, tail []byte) {
 	p.SetSignature(s.signer.Sum(nil))
 }
 
-// gmacParts authenticates what is in two parts: AES-GMAC is a polynomial over its blocks, so that what the first part adds to the tag of the
-// second is known without the second one (NIST SP 800-38D, 6.4). Used under conn.m.
+// gmacParts computes the AES-GMAC tag of a message in two parts. GMAC is a polynomial over the blocks, so the contribution of the first part can be
+// computed without the second (NIST SP 800-38D, 6.4). Guarded by conn.m.
 type gmacParts struct {
 	h     element // the hash key
 	sizes map[[2]int]ofSizes
 }
 
-// ofSizes is what two parts of certain sizes have in common.
+// ofSizes are the values that only depend on the sizes of the parts.
 type ofSizes struct {
-	power  element // of h: so far is the first part from the end
-	length element // what the blocks with the lengths add
+	power  element // h to the number of blocks of the second part
+	length element // the contribution of the length blocks
 }
 
-// element is one of GF(2^128) as GCM has them: bit 0 is the highest one of hi.
+// element is an element of GF(2^128) in GCM's bit order: bit 0 is the highest bit of hi.
 type element struct{ hi, lo uint64 }
 
 func elementOf(block []byte) element {
@@ -90,7 +90,7 @@ func elementOf(block []byte) element {
 
 func (a element) plus(b element) element { return element{a.hi ^ b.hi, a.lo ^ b.lo} }
 
-// times takes the same time for all values.
+// times multiplies in constant time.
 func (a element) times(b element) (product element) {
 	for i := range 128 {
 		word := a.hi
@@ -138,11 +138,11 @@ func (g *gmacParts) of(head, tail int) ofSizes {
 	return made
 }
 
-// tag is that of head and tail in a row; head is whole blocks.
+// tag is the tag of head followed by tail. head consists of whole blocks.
 func (g *gmacParts) tag(gmac cipher.AEAD, nonce, head, tail []byte) []byte {
 	var first, mask [16]byte
 	gmac.Seal(first[:0], nonce, nil, head)
-	gmac.Seal(mask[:0], nonce, nil, nil) // what the nonce adds
+	gmac.Seal(mask[:0], nonce, nil, nil) // the contribution of the nonce
 	tag := gmac.Seal(nil, nonce, nil, tail)
 	of := g.of(len(head), len(tail))
 	sum := elementOf(first[:]).plus(elementOf(mask[:])).times(of.power).plus(of.length).plus(elementOf(tag))

@@ -11,11 +11,10 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// ErrChanged: what the two sides said before the login, which nothing protects below SMB 3.1.1, is not what the server says in a signed
-// message.
+// ErrChanged: the negotiation, which nothing protects below SMB 3.1.1, differs from what the server sends in a signed message.
 var ErrChanged = errors.New("somebody in between has changed what the server offers")
 
-// negotiated is what a client and a server have said of themselves, as FSCTL_VALIDATE_NEGOTIATE_INFO has it.
+// negotiated has the negotiation as FSCTL_VALIDATE_NEGOTIATE_INFO compares it.
 type negotiated struct{ client, server input }
 
 func negotiatedIn(req *smb2.NegotiateRequest, r smb2.NegotiateResponseDecoder) negotiated {
@@ -40,10 +39,10 @@ func isValidation(req smb2.Packet) bool {
 	return ok && control.CtlCode == smb2.FSCTL_VALIDATE_NEGOTIATE_INFO
 }
 
-// validate asks the server in a signed message what it was sent and what it answered, and compares both with this side (MS-SMB2
-// 3.2.5.5). SMB 3.1.1 needs no such question. A server without it, which may be one of SMB 2 only, says so in a signed answer.
+// validate has the server compare the negotiation that it received, and compares the one that it sent, in signed messages (MS-SMB2 3.2.5.5). SMB 3.1.1
+// does not need it. A server without this FSCTL (SMB 2) says so in a signed answer.
 func (tc *treeConn) validate(ctx context.Context) error {
-	if tc.dialect == smb2.SMB311 || tc.sessionFlags&isNobody != 0 {
+	if tc.dialect == smb2.SMB311 || tc.sessionFlags&isGuestOrNull != 0 {
 		return nil
 	}
 	req := &smb2.IoctlRequest{

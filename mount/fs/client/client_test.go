@@ -73,7 +73,7 @@ func (l *lab) do(use Needs, op func(Attempt) (struct{}, error)) (struct{}, error
 // look asks the server for something.
 func (l *lab) look() error {
 	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) {
-		_, err := t.Share.Look("kept.txt")
+		_, err := t.Share.StatAt("kept.txt")
 		return struct{}{}, err
 	})
 	return err

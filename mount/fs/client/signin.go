@@ -243,7 +243,7 @@ func (cl *Client) compare(living, c *Conn, verdict identity.Verdict) identity.Ve
 	compared := make(chan identity.Verdict, 1)
 	safely.Go(func() {
 		before, err := identity.ReadRoot(living.Share, living.Server().Guid, nil)
-		shown := identity.Record{Guid: before.Guid, Root: before.Root, Entries: identity.Steadiest(before.Listed)}
+		shown := identity.Record{Guid: before.Guid, Root: before.Root, Entries: identity.LongestUnchanged(before.Listed)}
 		if err == nil {
 			before, err = identity.ReadRoot(c.Share, c.Server().Guid, shown.Entries)
 		}
@@ -288,7 +288,7 @@ func (cl *Client) updateRecord(c *Conn) {
 	cl.mu.Lock()
 	requests := cl.requestCount
 	cl.mu.Unlock()
-	root, err := c.Share.Look("")
+	root, err := c.Share.StatAt("")
 	listed, e := identity.ListRoot(c.Share)
 	if err != nil || e != nil {
 		return
@@ -322,7 +322,7 @@ func (cl *Client) updateRecord(c *Conn) {
 		return
 	}
 	next := *cl.record
-	next.Entries = identity.Steadiest(entries)
+	next.Entries = identity.LongestUnchanged(entries)
 	cl.record, cl.isRootEmpty, cl.countAtRecord = &next, len(listed) == 0, requests
 	if cl.options.Folder == "" {
 		return

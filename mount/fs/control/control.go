@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// Protocol is raised when a program and a daemon of the version before would misunderstand each other.
+	// Protocol is increased by changes that a daemon of the version before would misunderstand.
 	Protocol = 1
 	// The format of lines never changes.
 	lineVersion = 1
@@ -33,18 +33,18 @@ const (
 	busy       = "busy"
 )
 
-// Mounted is the mount, once there is one.
+// Mounted is a mounted share.
 type Mounted interface {
 	Counts() (open, hidden int)
 	Unreported() *client.Unreported
 	LostLocks() []client.LostLock
 	Unmount() error
-	// Detach takes the mount away from under what is open.
+	// Detach unmounts although files are open.
 	Detach() error
 	CopyAcross(ctx context.Context, part client.CopyPart) (client.CopyResult, error)
 }
 
-// Control answers a daemon.
+// Control answers the commands of daemons.
 type Control struct {
 	folder  string // of the share, in the home
 	share   string
@@ -61,13 +61,13 @@ type Control struct {
 	listener *net.UnixListener
 	socket   string
 	closed   chan struct{}
-	// Commands that are not answered yet, one of which may be why the program ends.
+	// Commands that are not answered yet, perhaps the `stop` that ends the program.
 	answering sync.WaitGroup
 	mu        sync.Mutex
 	daemons   map[*daemon]struct{}
 }
 
-// Open begins the journal; Listen answers.
+// Open opens the journal. Listen opens the socket.
 func Open(folder, share, mounted, version string) (*Control, client.Pauses) {
 	j, pauses := openJournal(folder)
 	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, daemons: map[*daemon]struct{}{}, closed: make(chan struct{}), Forced: make(chan struct{})}, pauses
@@ -76,7 +76,7 @@ func Open(folder, share, mounted, version string) (*Control, client.Pauses) {
 // Journal writes an event of the client to the journal.
 func (c *Control) Journal(event client.Event) { c.journal.note(event) }
 
-// Listen answers from now on, if there is a folder to be found in.
+// Listen opens the socket and answers commands. Without a folder there is no socket.
 func (c *Control) Listen(cl *client.Client) error {
 	c.client = cl
 	if c.folder == "" {
@@ -101,7 +101,7 @@ func (c *Control) Listen(cl *client.Client) error {
 	return nil
 }
 
-// Serves says that the mount is there.
+// Serves sets the mount, once there is one.
 func (c *Control) Serves(m Mounted) {
 	c.mount.Store(&m)
 	c.client.Journal(client.Event{Is: "mounted"})
@@ -120,7 +120,7 @@ func (c *Control) Close() {
 	close(c.closed)
 	_ = c.listener.Close()
 	if now, err := readProgramFile(c.folder); err == nil && now.Pid == os.Getpid() {
-		// The note stays: on a full disk the next program writes its own there.
+		// program.json stays: on a full disk the next program overwrites it.
 		_ = os.Remove(c.socket)
 		removeShort(c.socket)
 	}
@@ -324,7 +324,7 @@ func (c *Control) stop(isForced bool) error {
 	return err
 }
 
-// status is what the mount says of itself.
+// status is the state of the mount, in each answer.
 type status struct {
 	Protocol int    `json:"protocol"`
 	Version  string `json:"version"`
@@ -354,7 +354,7 @@ func (c *Control) status() status {
 	return s
 }
 
-// marks are the parts of the status whose changes watchers get.
+// watched are the parts of the status whose changes are sent to daemons that watch.
 type watched struct {
 	phase, why, route string
 	moves, journal    int
@@ -378,14 +378,14 @@ func watchedOf(s status) watched {
 	return m
 }
 
-// watch tells watchers of changes.
+// watch sends the status to daemons that watch, whenever a watched part has changed.
 func (c *Control) watch() {
 	var last watched
 	for {
 		changed := c.client.Changed()
 		now := c.status()
-		if marks := watchedOf(now); marks != last {
-			last = marks
+		if parts := watchedOf(now); parts != last {
+			last = parts
 			c.sendStatus(now)
 		}
 		select {

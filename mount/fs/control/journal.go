@@ -28,7 +28,7 @@ type entry struct {
 	client.Event
 }
 
-// journal is what the mount did, for a daemon that was not there.
+// journal records what the mount did, for a daemon that was not running.
 type journal struct {
 	path string // empty: only in memory
 
@@ -39,7 +39,7 @@ type journal struct {
 	queue  chan entry
 }
 
-// openJournal counts on from what earlier programs noted, and adds up when programs waited.
+// openJournal continues the numbers of earlier programs, and sums up their pauses.
 func openJournal(folder string) (*journal, client.Pauses) {
 	j := &journal{queue: make(chan entry, unwrittenLimit)}
 	var pauses client.Pauses
@@ -59,7 +59,7 @@ func openJournal(folder string) (*journal, client.Pauses) {
 	return j, pauses
 }
 
-// note returns at once: the file is written by another goroutine.
+// note adds an event. It returns at once: another goroutine writes the file.
 func (j *journal) note(event client.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -71,7 +71,7 @@ func (j *journal) note(event client.Event) {
 	select {
 	case j.queue <- e:
 	default:
-		// The home's disk hangs: the newest entries are still in memory.
+		// The home's disk hangs. The newest entries are still in memory.
 	}
 }
 

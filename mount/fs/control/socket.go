@@ -24,8 +24,8 @@ const socketPathAtMost = 100
 
 const shortFolder = "mountaineer-"
 
-// listen makes a socket to which only this user can ever connect: in the share's folder, or, where its path is too long for a socket or its
-// file system has none, in a private folder elsewhere.
+// listen makes a socket to which only this user can connect: in the share's folder, or, if the path is too long for a socket or its file system
+// has no sockets, in a private folder elsewhere.
 func listen(folder string) (*net.UnixListener, error) {
 	usual := filepath.Join(folder, "control.sock")
 	listener, err := listenIn(folder, usual)
@@ -42,7 +42,7 @@ func listenIn(folder, path string) (*net.UnixListener, error) {
 	if len(path) > socketPathAtMost {
 		return nil, errors.New("the path is too long for a socket")
 	}
-	// A socket gets its mode only after it is bound, so it is bound in a folder that no other user can enter.
+	// A socket gets its mode after it is bound, so it is bound in a folder that no other user can enter.
 	workshop := filepath.Join(folder, ".sock")
 	if err := os.RemoveAll(workshop); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func shortBases() []string {
 	return bases
 }
 
-// isOwn: the other side is this user or root.
+// isOwn: the other process is of this user or root.
 func isOwn(client *net.UnixConn) bool {
 	raw, err := client.SyscallConn()
 	if err != nil {
@@ -100,7 +100,7 @@ func isOwn(client *net.UnixConn) bool {
 	return peer.Uid == 0 || int(peer.Uid) == os.Geteuid()
 }
 
-// note is program.json: where the running program is reached.
+// programFile is program.json, by which a daemon finds the running program.
 type programFile struct {
 	V         int    `json:"v"`
 	Pid       int    `json:"pid"`
@@ -129,7 +129,7 @@ func (n programFile) write() error {
 	return err
 }
 
-// overwrite writes where the note of an earlier program is: on a full disk there is no other place.
+// overwrite writes into the file of an earlier program: on a full disk there is no space for a new one.
 func overwrite(path string, text []byte) error {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

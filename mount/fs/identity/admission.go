@@ -6,7 +6,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
-// Refusal is why a server gets no byte of the login; empty: it may have it. Without a record, any server may.
+// Refusal is why a server gets no byte of the login; empty: it gets the login. Without a record, any server does.
 func (r *Record) Refusal(server smb2.Server) string {
 	switch guid := GuidOf(server.Guid); {
 	case r == nil:
@@ -19,7 +19,7 @@ func (r *Record) Refusal(server smb2.Server) string {
 	return ""
 }
 
-// RefusalOf is why nothing is read from a share over this connection; empty: it may be.
+// RefusalOf is why nothing may be read from the share over this connection; empty: it may be read.
 func (r *Record) RefusalOf(share *smb2.Share) string {
 	if r != nil && r.Encrypted && share.Encryption() == "" {
 		return "it does not encrypt, and did before: somebody in between may have changed that"
@@ -27,8 +27,7 @@ func (r *Record) RefusalOf(share *smb2.Share) string {
 	return ""
 }
 
-// Protect notes the dialect and the encryption of a connection to the recorded server. They only grow, but for a server that a person has
-// let in as it is.
+// Protect records the dialect and encryption of a proved connection. They only increase, unless a person has accepted the server.
 func (r *Record) Protect(dialect string, share *smb2.Share, isLetIn bool) {
 	isEncrypted := share.Encryption() != ""
 	if isLetIn {

@@ -20,16 +20,16 @@ const (
 	// Entries that are read at the same time, so that a slow route takes few round trips.
 	atOnce      = 16
 	pagesAtMost = 8
-	// Of the files that a record has: a folder may be emptied or moved as a whole.
+	// How many files of one folder a record has: a folder may be emptied or moved as a whole.
 	ofFolderAtMost = 8
-	// A root with this many files needs none of its folders.
+	// With this many files in the root no folder is searched.
 	filesInRoot = 32
 	// How many folders are searched at most, and for how long.
 	foldersAtMost  = 8
 	surveyedWithin = 2 * time.Second
 )
 
-// Folders that servers and systems make, which prove nothing.
+// Folders that servers and systems create prove nothing.
 var ignored = []string{"lost+found", "$recycle.bin", "#recycle", "@recycle", ".recycle", "recycler", ".trash", "system volume information"}
 
 func isIgnored(name string) bool {
@@ -39,7 +39,7 @@ func isIgnored(name string) bool {
 
 // ReadRoot reads the root, and those of the entries that are still there.
 func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error) {
-	root, err := share.Look("")
+	root, err := share.StatAt("")
 	if err != nil {
 		return Reading{}, err
 	}
@@ -50,7 +50,7 @@ func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error
 		var looks sync.WaitGroup
 		for i, each := range batch {
 			looks.Go(safely.Of(func() {
-				seen[i], errs[i] = safely.Do(func() (*smb2.FileStat, error) { return share.Look(each.Path) })
+				seen[i], errs[i] = safely.Do(func() (*smb2.FileStat, error) { return share.StatAt(each.Path) })
 			}))
 		}
 		looks.Wait()
@@ -81,8 +81,8 @@ func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error
 // ListRoot returns entries of the root, without those that prove nothing.
 func ListRoot(share *smb2.Share) ([]Entry, error) { return listFolder(share, "", pagesAtMost) }
 
-// WithFiles adds files of the root's folders, the longest unchanged first: files prove more than folders, whose ids are the same on many
-// disks. It goes down until it finds some.
+// WithFiles adds files of the root's folders and, where these have none, of folders below them, as files prove more than folders, whose ids are
+// the same on many disks. It begins with folders that have been unchanged for longest.
 func WithFiles(share *smb2.Share, entries []Entry) []Entry {
 	until := time.Now().Add(surveyedWithin)
 	entries, folders := slices.Clone(entries), foldersOf(entries)
@@ -141,9 +141,8 @@ func oldestFirst(entries []Entry) []Entry {
 	})
 }
 
-// Steadiest are the entries by which the server is most likely known the next time: those that have been unchanged for longest, files
-// first, and not all of one folder.
-func Steadiest(entries []Entry) []Entry {
+// LongestUnchanged are the entries for a record, which will most likely be unchanged the next time: files first, and not all of one folder.
+func LongestUnchanged(entries []Entry) []Entry {
 	var files, others []Entry
 	of := map[string]int{}
 	for _, each := range oldestFirst(entries) {

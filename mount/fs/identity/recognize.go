@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Proof is by what a server was recognized, or not.
+// Proof says by what a server was recognized, or why not.
 type Proof string
 
 const (
@@ -24,13 +24,13 @@ const (
 // Verdict says whether a reading is of the recorded server.
 type Verdict struct {
 	Proof Proof
-	// Text says why, after "is another server: ".
+	// The reason, to follow "is another server: ".
 	Text string
-	// Bare: the root has nothing that is known, as that of a volume that is not there yet.
+	// The root has no known entry, like the mount point of a volume that is not mounted yet.
 	NothingKnown bool
-	// SameRoot: the root's id agrees, and nothing speaks against it. A connection of before that still lives may prove the rest.
+	// The root has the same id, and nothing contradicts it. A connection that is still alive may prove the server.
 	SameRoot bool
-	// Whether ids are still the same, as far as this can tell; nil: it cannot.
+	// Whether ids are still the same; nil: unknown.
 	sameIds *bool
 }
 
@@ -39,24 +39,24 @@ func (v Verdict) IsSame() bool {
 	return v.Proof == ByCreation || v.Proof == ByEntries || v.Proof == First
 }
 
-// Reading is what a server shows now.
+// Reading is what was read from a server, to compare it with the record.
 type Reading struct {
 	Guid  string
 	Root  Entry
-	Found map[string]Entry // of the entries that were asked for
-	// How many entries the root has, as far as it was listed.
+	Found map[string]Entry // of the known entries, by path
+	// How many entries of the root were listed.
 	Count int
 	// Entries of the share, if none of the known ones is unchanged.
 	Listed []Entry
 }
 
-// Recognize compares a reading with what is remembered. Entries that have changed prove nothing.
+// Recognize compares a reading with the record. Entries that have changed prove nothing.
 func (r Record) Recognize(now Reading) Verdict {
 	root := agreement(r.Root, now.Root)
 	if root == differs {
 		return Verdict{Proof: Different, Text: "its root was created at another time"}
 	}
-	c := r.count(now)
+	c := r.compareEntries(now)
 	ids, sameRoot := c.sameIds, r.Root.Id == now.Root.Id
 	switch {
 	case c.created > 0:
@@ -77,18 +77,18 @@ func (r Record) Recognize(now Reading) Verdict {
 	return Verdict{Proof: Unproved, SameRoot: sameRoot, Text: r.changedText()}
 }
 
-// HasFile: folders prove less.
+// HasFile: one of the entries is a file. Folders prove less.
 func HasFile(entries []Entry) bool {
 	return slices.ContainsFunc(entries, func(e Entry) bool { return !e.Folder })
 }
 
-type counts struct {
+type comparison struct {
 	present, unchanged, created int
 	copied                      string // the first unchanged entry with another creation time
 	sameIds, otherIds           bool   // of one that is unchanged or present
 }
 
-func (r Record) count(now Reading) (c counts) {
+func (r Record) compareEntries(now Reading) (c comparison) {
 	for _, known := range r.Entries {
 		found, ok := now.Found[known.Path]
 		if !ok || found.Folder != known.Folder {
@@ -122,7 +122,7 @@ const (
 	differs
 )
 
-// agreement compares creation times. One that is older than all others by now was not made up of them, and stayed while they moved.
+// agreement compares creation times. A known one that may have been derived (Least) counts once all other times are later.
 func agreement(known, now Entry) agreed {
 	switch {
 	case now.Created != 0 && (now.Created == known.Created || now.Created == known.Least):
@@ -167,7 +167,7 @@ func named(entries []Entry) string {
 	return strings.Join(names, " or ")
 }
 
-// Shows says what a person can tell a server by: its name, its share, its newest files.
+// Shows describes the server for a person: its name, its share, its newest files.
 func (now Reading) Shows(share string) string {
 	entries := now.Listed
 	for _, each := range now.Found {
@@ -185,12 +185,12 @@ func (now Reading) Shows(share string) string {
 	return fmt.Sprintf("%snewest files (%s): %s", text, at, strings.ReplaceAll(named(newest), " or ", ", "))
 }
 
-// GuidText says how two servers differ before any login.
+// GuidText says how the GUIDs of two servers differ.
 func GuidText(now, known string) string {
 	return fmt.Sprintf("its id is %q (%s), not %q (%s)", now, NameOf(now), known, NameOf(known))
 }
 
-// NameOf is the server's name, of which Samba makes its GUID, or that.
+// NameOf is the server's name if the GUID has it, as Samba's does; else the GUID.
 func NameOf(guid string) string {
 	bytes, _ := hex.DecodeString(guid)
 	name := strings.TrimRight(string(bytes), "\x00")
@@ -200,7 +200,7 @@ func NameOf(guid string) string {
 	return strings.ToUpper(name)
 }
 
-// Learn returns what is remembered after a proof. isRestarted: the server was away in between.
+// Learn returns the record after a proof. isRestarted: the server was unreachable before.
 func (r Record) Learn(v Verdict, now Reading, entries []Entry, isRestarted bool) Record {
 	if isRestarted && v.sameIds != nil && len(r.Entries) > 0 && (v.Proof == ByCreation || v.Proof == ByEntries) {
 		r.IdsLast = v.sameIds
@@ -212,7 +212,7 @@ func (r Record) Learn(v Verdict, now Reading, entries []Entry, isRestarted bool)
 	return r
 }
 
-// withCreation keeps the creation time that was known, while others are too near to it to prove anything.
+// withCreation keeps the known creation time while other times are too close to it.
 func withCreation(now, known Entry) Entry {
 	if now.Created == 0 && now.Id == known.Id {
 		now.Created = known.Created
@@ -222,7 +222,7 @@ func withCreation(now, known Entry) Entry {
 
 const shownAtMost = 60
 
-// Shown makes a server's name for a file safe and short for one line.
+// Printable makes a file name of the server safe and short enough for one line.
 func Printable(name string) string {
 	shown := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {

@@ -99,7 +99,7 @@ func TestARecordHasFilesOfManyFolders(t *testing.T) {
 		entries = append(entries, folder(fmt.Sprint("folder", i), uint64(i)), file(fmt.Sprint("large/", i), uint64(i)))
 	}
 	entries = append(entries, changed(file("small/last", 7)))
-	steadiest := Steadiest(entries)
+	steadiest := LongestUnchanged(entries)
 	of := map[string]int{}
 	for _, each := range steadiest {
 		of[path.Dir(each.Path)]++

@@ -18,28 +18,27 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
-// EntriesAtMost is how many entries are remembered: the longest unchanged.
+// EntriesAtMost is how many entries a record has.
 const EntriesAtMost = 64
 
-// A creation time proves something only if it is this much older than all other times: Samba answers the least of them where it has none.
+// A creation time only proves something if it is this much older than all other times: without one, Samba sends the earliest of those.
 const ownBy = 2 * time.Second
 
-// Where servers have no creation times, some give the same one for all entries: the year 1601, 1970 or 1980.
+// Without creation times, some servers send the same one for all entries: in 1601, 1970 or 1980.
 var constantsBefore = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Entry is a file or folder as the server showed it.
+// Entry is a file or folder as the server sent it.
 type Entry struct {
 	Path    string `json:"path"` // below the root; empty: the root
 	Folder  bool   `json:"folder"`
 	Size    int64  `json:"size"`
 	Written int64  `json:"written"` // Unix ns, as the next one; 0: it is being written
 	Created int64  `json:"created"` // 0: it proves nothing
-	// The creation time that the server gave where it may have made it up. It proves something once all other times are later.
+	// The creation time if Created is 0: it may prove something later, once all other times are later.
 	Least int64  `json:"least,omitempty"`
 	Id    uint64 `json:"id,string"`
 }
 
-// EntryOf keeps what is compared.
 func EntryOf(path string, seen *smb2.FileStat) Entry {
 	e := Entry{Path: path, Folder: seen.IsDir(), Written: seen.LastWriteTime.UnixNano(), Id: seen.FileId, Created: OwnCreation(seen)}
 	if !e.Folder {
@@ -51,7 +50,7 @@ func EntryOf(path string, seen *smb2.FileStat) Entry {
 	return e
 }
 
-// OwnCreation is the time at which a file was made, Unix ns; 0: the server may have made it up.
+// OwnCreation is the creation time, Unix ns; 0: the server may have derived it from other times.
 func OwnCreation(seen *smb2.FileStat) int64 {
 	if seen.CreationTime.Before(constantsBefore) {
 		return 0
@@ -64,7 +63,7 @@ func OwnCreation(seen *smb2.FileStat) int64 {
 	return seen.CreationTime.UnixNano()
 }
 
-// isAs: nothing has happened to it.
+// isUnchanged: other is the same entry, with the same size and times.
 func (e Entry) isUnchanged(other Entry) bool {
 	if e.Written == 0 {
 		return e.Folder == other.Folder && e.Id == other.Id && e.Size <= other.Size && e.Size > 0
@@ -77,29 +76,29 @@ func (e Entry) isRenamed(other Entry) bool {
 	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isUnchanged(other)
 }
 
-// Characters says by what a share's names on the server have the characters that no server has in one. It stays as long as the share is known.
+// Characters says how a share's names have characters that servers forbid. It stays as long as the share is known.
 type Characters string
 
 const (
-	// Similar ones, in shares that were known before there were others: their records do not say it.
+	// By similar characters. Records that do not say it are of shares with these.
 	Similar Characters = ""
-	// Private ones of Unicode, as Macs and the kernel's client have them.
+	// By private characters of Unicode, as macOS and the kernel's client have them.
 	Private Characters = "private"
 )
 
-// Record is what is remembered of a server.
+// Record is what is known of a server.
 type Record struct {
 	V    int    `json:"v"`
 	Guid string `json:"guid"` // hex; empty: it has none
-	// The server makes a new GUID when it starts, as a person has let it in with another one twice: once, it was renamed.
+	// The server makes a new GUID at each start: a person has accepted it with a new one twice. (Once, it may have been renamed.)
 	GuidChanges bool   `json:"guid_changes,omitempty"`
 	GuidBefore  string `json:"guid_before,omitempty"`
 	// Whether ids of files are the same after the server was started again; nil: not known.
 	IdsLast *bool `json:"ids_last,omitempty"`
-	// The newest dialect that it has offered, and whether the share was encrypted; empty and false: not known, or not.
+	// The newest dialect that the server has offered, and whether the share was encrypted; empty and false: unknown, or not.
 	Dialect   string `json:"dialect,omitempty"`
 	Encrypted bool   `json:"encrypted,omitempty"`
-	// Of the share, whichever server has it.
+	// Of the share, whatever server has it.
 	Characters Characters `json:"characters,omitempty"`
 	Share      string     `json:"share"`
 	Root       Entry      `json:"root"`
@@ -108,7 +107,7 @@ type Record struct {
 
 const recordVersion = 1
 
-// GuidOf writes a GUID; empty: there is none.
+// GuidOf is a GUID in hex; empty: the server has none.
 func GuidOf(guid [16]byte) string {
 	if guid == [16]byte{} {
 		return ""
@@ -130,7 +129,7 @@ func readFile(file, share string) *Record {
 	return &r
 }
 
-// CharactersOf are those of a share: of its record, or else of the newest archived one. A new share has private ones.
+// CharactersOf are those of the share's record, or else of the newest archived one. A new share has private characters.
 func CharactersOf(folder, share string) Characters {
 	files, _ := os.ReadDir(folder)
 	for _, each := range slices.Backward(files) {
@@ -154,7 +153,7 @@ func (r Record) Write(folder string) error {
 	return replace(fileIn(folder), append(text, '\n'))
 }
 
-// Archive keeps the record of the server before, next to that of a new one.
+// Archive renames the record, before that of a new server is written.
 func Archive(folder string, now time.Time) error {
 	err := os.Rename(fileIn(folder), filepath.Join(folder, now.UTC().Format("server-20060102T150405Z.json")))
 	if os.IsNotExist(err) {
@@ -163,7 +162,7 @@ func Archive(folder string, now time.Time) error {
 	return err
 }
 
-// replace writes a file that is whole whenever it is read.
+// replace replaces a file atomically.
 func replace(path string, text []byte) error {
 	next := path + ".new"
 	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -1,10 +1,10 @@
 // Package logins lets the programs of one account sign in one after the other, and never so often that a server locks the account.
 //
-// All programs of a home share one file for each account and server, with the refusals of the last hour. Enter locks that file (flock), reads it,
-// and refuses the sign-in if it could bring the account nearer to being locked (record.judge); Ended records the result and unlocks. After two
-// refusals in an hour nothing is tried, until a person gives another password or asks (Use, TryNow). A program that hangs while it signs in is
-// passed over (passOver). ask.go shares in the same way which addresses have answered, so that many mounts ask a lost server only once.
-// Account.mu is held for an instant, the file for one sign-in.
+// All programs of a home share one file per account and server, with the refusals of the last hour. Enter locks that file (flock), reads it, and
+// refuses a sign-in that the server would probably refuse again (record.judge); Ended records the result and unlocks. After two refusals in an hour
+// nothing is tried until a person gives a different password or asks for a try (SetPassword, TryNow). If a program hangs while it signs in, another
+// one replaces the file (passOver). probe.go shares in the same way which addresses have answered, so that many mounts probe a lost server only
+// once. Account.mu is held for an instant, the file for one sign-in.
 package logins
 
 import (
@@ -34,37 +34,37 @@ const (
 	within         = time.Hour
 	// A program that has had the file for longer hangs: no sign-in takes that long.
 	hangsFrom = 30 * time.Second
-	// A program that has just got the file has not written yet since when.
+	// A program that has just locked the file may not have written turn_at yet.
 	passedFrom = 200 * time.Millisecond
-	// How long after an accepted login other programs need not wait.
+	// How long after an accepted login sign-ins of the same login do not wait for each other.
 	acceptedFor = time.Second
 	pollEvery   = 20 * time.Millisecond
 )
 
-// Account is what one process knows of an account, and of the file that all processes share.
+// Account is an account in one process, and its file that all processes share.
 type Account struct {
 	folder string // empty: only this process counts
-	name   string // of the file for the server that was last asked
+	name   string // of the file, for the server of the last Enter
 	user   string
 	domain string
 
 	mu       sync.Mutex
 	password string
-	// When the server last accepted this login here, and has not refused it since, Unix ms; 0: it has not.
+	// When the server last accepted a login of this process, Unix ms; 0: never, or it was refused since.
 	acceptedAt int64
-	// A person asked, or the password is new: one login is tried whatever was refused.
+	// One login is tried whatever was refused: a person asked for it, or gave this password.
 	tryNow bool
-	// Others were refused, perhaps, but this one was just given.
+	// The password was just given: refusals of other passwords do not count.
 	isNew    bool
 	last     *Refusal
 	inMemory record
 }
 
-// Refusal is a login that the server did not accept.
+// Refusal is a refused login.
 type Refusal struct {
 	At   int64  `json:"at"` // Unix ms
 	Text string `json:"text"`
-	// Mark distinguishes the passwords that were refused.
+	// Mark distinguishes refused passwords.
 	Mark string `json:"mark"`
 }
 
@@ -74,37 +74,37 @@ type record struct {
 	Refused    []Refusal `json:"refused"`
 	AcceptedAt int64     `json:"accepted_at"`
 	AwayAt     int64     `json:"away_at"`
-	// When the program that has the file got it, Unix ms; 0: none has.
+	// When the program that has the file locked it, Unix ms; 0: no program has.
 	TurnAt int64 `json:"turn_at"`
 }
 
-// New is for a user whose logins are counted in that folder of the home.
+// New returns an account whose refusals are recorded in that folder.
 func New(folder, user, domain, password string) *Account {
 	return &Account{folder: folder, user: user, domain: domain, password: password}
 }
 
-// TryNow lets one login pass whatever was refused before.
+// TryNow allows one login whatever was refused before.
 func (a *Account) TryNow() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tryNow = true
 }
 
-// IsNew: a person has just given this password, so that refusals of others do not count against it.
+// SetNew: a person has just given the password, so refusals of other passwords do not count.
 func (a *Account) SetNew() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.isNew = true
 }
 
-// Use takes another password, which is tried at once.
+// SetPassword sets a different password, which may be tried at once.
 func (a *Account) SetPassword(password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.password, a.tryNow, a.acceptedAt, a.last = password, true, 0, nil
 }
 
-// Refused is the last refusal since a login was accepted, and how many there were within the hour; nil: none.
+// Refused is the last refusal since a login was accepted (nil: none), and how many there were within the hour.
 func (a *Account) Refused() (last *Refusal, withinHour int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -141,7 +141,7 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 	return t, nil
 }
 
-// judge returns why a login is not tried. One that was accepted is, unless it was refused since.
+// judge returns why a login is not tried; nil: it may be. A login that was accepted may, unless it was refused since.
 func (r record) judge(mark string, acceptedAt int64, isNew bool, now time.Time) error {
 	recent := r.recent(now)
 	var own *Refusal
@@ -161,14 +161,14 @@ func (r record) judge(mark string, acceptedAt int64, isNew bool, now time.Time) 
 	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", own.Text))
 }
 
-// markOf distinguishes passwords, and is too short to reveal them: one password in 65,536 has the same mark.
+// markOf is a keyed hash, too short to reveal a password: one in 65,536 has the same mark.
 func (r record) markOf(password string) string {
 	sum := hmac.New(sha256.New, []byte(r.Salt))
 	sum.Write([]byte(password))
 	return hex.EncodeToString(sum.Sum(nil)[:2])
 }
 
-// recent are the refusals of the last hour. After the clock was set back, times may lie in the future.
+// recent are the refusals of the last hour. Times in the future also count: the clock may have been set back.
 func (r record) recent(now time.Time) (recent []Refusal) {
 	for _, each := range r.Refused {
 		if age := now.Sub(time.UnixMilli(each.At)); age < within {
@@ -178,7 +178,7 @@ func (r record) recent(now time.Time) (recent []Refusal) {
 	return recent
 }
 
-// Away records that no route leads to the server: a refused login may then be tried again.
+// NoRoute records that no route leads to the server: when one does, a login that was refused once may be tried again.
 func (a *Account) NoRoute() {
 	a.mu.Lock()
 	name := a.name
@@ -211,7 +211,7 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// lock opens the file with that name, and waits until no other program has it; nil: there is none to share.
+// lock opens the file and waits until no other program has it locked; nil: no file can be shared.
 func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
 	if a.folder == "" {
 		return nil, nil
@@ -240,7 +240,7 @@ func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
-// passOver replaces a file that a program has locked and hangs. The login that it may still send counts as refused, until it records the result.
+// passOver replaces the file of a program that hangs. The login that it may still send counts as refused until it records the result.
 func (a *Account) passOver(file *os.File) {
 	folder, err := os.Open(a.folder)
 	if err != nil {
@@ -272,7 +272,7 @@ func isReplaced(file *os.File) bool {
 	return err != nil || gone != nil || !os.SameFile(was, now)
 }
 
-// turn is the right to sign in: the lock of the file, which ends with this process.
+// turn is the right to sign in: the locked file. The lock also ends with this process.
 type turn struct {
 	account  *Account
 	file     *os.File
@@ -280,7 +280,7 @@ type turn struct {
 	at       int64 // when it began, as others read it
 }
 
-// letOthersIn: they sign in at the same time.
+// letOthersIn unlocks the file during the sign-in.
 func (t *turn) letOthersIn() {
 	if t.file != nil {
 		_ = syscall.Flock(int(t.file.Fd()), syscall.LOCK_UN)
@@ -288,7 +288,7 @@ func (t *turn) letOthersIn() {
 	}
 }
 
-// relock waits for another program's turn, but not for one that hangs: what this one learned must be noted.
+// relock locks the file again, but does not wait for a program that hangs: the result must be recorded.
 func (t *turn) relock() {
 	for until := time.Now().Add(acceptedFor); (t.isShared || isReplaced(t.file)) && time.Now().Before(until); time.Sleep(pollEvery) {
 		if next, err := os.OpenFile(t.file.Name(), os.O_RDWR|syscall.O_CLOEXEC, 0); err == nil {
@@ -322,7 +322,7 @@ func (t *turn) Ended(err error) {
 	}
 }
 
-// update changes what this process knows, and the file. The caller holds mu.
+// update changes the record in memory and in the file. The caller holds mu.
 func (t *turn) update(change func(*record)) {
 	change(&t.account.inMemory)
 	if t.file == nil {
@@ -331,7 +331,7 @@ func (t *turn) update(change func(*record)) {
 	t.relock()
 	r := t.read()
 	r.TurnAt = 0
-	// Another program may have passed this turn over, and counted it.
+	// Another program may have passed over this turn, and counted it as refused.
 	r.Refused = slices.DeleteFunc(r.Refused, func(each Refusal) bool { return each.At == t.at && each.Mark == "" })
 	change(&r)
 	t.write(r)

@@ -33,7 +33,7 @@ func (s *Share) CopyAcross(ctx context.Context, part client.CopyPart) (client.Co
 			return done, err
 		}
 		defer source.Close()
-		done.Size, done.ModifiedAt = source.Seen.EndOfFile, source.Seen.LastWriteTime.UnixMilli()
+		done.Size, done.ModifiedAt = source.FileStat.EndOfFile, source.FileStat.LastWriteTime.UnixMilli()
 		into, err := t.Also(part.Share)
 		if err == nil {
 			defer into.Umount()

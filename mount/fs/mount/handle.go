@@ -192,7 +192,7 @@ func (n *node) openAt(c *client.Conn, path string, access smb2.Access) (smb2.Ope
 	if err != nil {
 		return smb2.Opened{}, err
 	}
-	at := foundOn(c, opened.Seen)
+	at := foundOn(c, opened.FileStat)
 	if !n.isSame(at) {
 		_, _ = opened.Close()
 		return smb2.Opened{}, syscall.ESTALE
@@ -362,7 +362,7 @@ func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T,
 func (h *handle) stat(ctx context.Context) (found, error) { return onFile(ctx, h, reading, statBy) }
 
 func statBy(t client.Attempt, file *smb2.Handle) (found, error) {
-	seen, err := file.Look()
+	seen, err := file.Stat()
 	if err != nil {
 		return found{}, err
 	}

@@ -169,7 +169,7 @@ func (h *handle) relockSame(opened smb2.Opened, isAlone bool) error {
 	}
 	var seen *smb2.FileStat
 	if err == nil {
-		seen, err = opened.Look()
+		seen, err = opened.Stat()
 	}
 	switch {
 	case smb.IsLoss(err):

@@ -104,16 +104,16 @@ type createdFile struct {
 
 func (c creation) create(t client.Attempt) (createdFile, error) {
 	opened, err := c.open(t)
-	if err == nil && c.flags&syscall.O_TRUNC != 0 && !opened.IsNew && opened.Seen.EndOfFile > 0 {
+	if err == nil && c.flags&syscall.O_TRUNC != 0 && !opened.IsNew && opened.FileStat.EndOfFile > 0 {
 		if err = opened.Resize(0); err != nil {
 			_, _ = opened.Close()
 		}
-		opened.Seen.EndOfFile = 0
+		opened.FileStat.EndOfFile = 0
 	}
 	if err != nil {
 		return createdFile{}, err
 	}
-	return createdFile{opened, foundOn(t.Conn, opened.Seen), t.Conn}, nil
+	return createdFile{opened, foundOn(t.Conn, opened.FileStat), t.Conn}, nil
 }
 
 // open fails if the file exists and O_EXCL is set, unless an earlier attempt has created it.
@@ -153,7 +153,7 @@ func (m *mark) isOn(seen *smb2.FileStat) bool {
 
 // findMade returns the file at path if an earlier attempt has created it; otherwise taken.
 func (m *mark) findMade(c *client.Conn, path string, taken error) (*smb2.FileStat, error) {
-	seen, err := c.Share.Look(path)
+	seen, err := c.Share.StatAt(path)
 	if isAbsent(err) || err == nil && !m.isOn(seen) {
 		err = taken
 	}

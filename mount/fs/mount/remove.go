@@ -86,7 +86,7 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 
 // deleteReadOnly removes a file with the read-only attribute, by clearing that first.
 func deleteReadOnly(t client.Attempt, path string, isFolder bool, denied error) error {
-	seen, err := t.Share.Look(path)
+	seen, err := t.Share.StatAt(path)
 	if err == nil && seen.FileAttributes&readOnly == 0 {
 		err = denied
 	}
@@ -188,7 +188,7 @@ func (s *Share) removeHidden(path string, n *node) {
 func (s *Share) removeLeftovers() (struct{}, error) {
 	for _, each := range s.hidden.leftovers() {
 		_, err := change(context.Background(), s, client.Names, func(t client.Attempt) (struct{}, error) {
-			seen, err := t.Share.Look(each.Path)
+			seen, err := t.Share.StatAt(each.Path)
 			if err == nil && seen.FileId != each.Id {
 				// It is a different file.
 				return struct{}{}, nil

@@ -27,7 +27,7 @@ func foundOn(c *client.Conn, seen *smb2.FileStat) found {
 }
 
 func statAt(t client.Attempt, path string) (found, error) {
-	seen, err := t.Share.Look(path)
+	seen, err := t.Share.StatAt(path)
 	if err != nil {
 		return found{}, err
 	}

@@ -303,7 +303,7 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 	if mode() != 0o644 {
 		t.Errorf("%v", mode())
 	}
-	if seen, err := m.connected(client.Files).Share.Look("f"); err != nil || seen.FileAttributes&hidden == 0 {
+	if seen, err := m.connected(client.Files).Share.StatAt("f"); err != nil || seen.FileAttributes&hidden == 0 {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }

@@ -1,8 +1,8 @@
-// Package safely runs code so that a panic fails one request or ends one goroutine, and not the program with the open files of all users.
+// Package safely runs code so that a panic fails one request or ends one goroutine, but not the program, which has files open for all users.
 //
 // Every goroutine of the program is started by Go, Ask or Done (safely_test.go checks that). Do turns a panic into EIO; Again restarts a loop
-// that others depend on. After a panic the mutexes given to Guard must be free within seconds and no goroutine may wait for a mutex for minutes:
-// otherwise the panic left one locked, and the program exits, to be started again by its daemon.
+// that others depend on. A panic may leave a mutex locked. So after one, the mutexes given to Guard must be free within seconds, and no goroutine
+// may wait for a mutex for minutes; otherwise the program exits, and its daemon starts it again.
 package safely
 
 import (
@@ -28,7 +28,7 @@ func Do[T any](op func() (T, error)) (value T, err error) {
 	return op()
 }
 
-// Of is op, ended by its first panic.
+// Of is op, which ends at a panic.
 func Of(op func()) func() {
 	return func() { _, _ = Do(func() (struct{}, error) { op(); return struct{}{}, nil }) }
 }
@@ -38,7 +38,7 @@ func Go(op func()) { go Of(op)() }
 
 const againAfter = time.Second
 
-// Again is op, which is started again after a panic: others need it for as long as it runs.
+// Again is op, which is started again after a panic.
 func Again(op func()) func() {
 	return func() {
 		for {
@@ -67,7 +67,7 @@ func Ask[T any](op func() (T, error)) <-chan Answer[T] {
 	return answer
 }
 
-// Done runs op in a goroutine, and is closed once that has ended.
+// Done runs op in a goroutine. The channel is closed once that has ended.
 func Done(op func()) <-chan struct{} {
 	done := make(chan struct{})
 	Go(func() {
@@ -83,14 +83,14 @@ var locks struct {
 	watch   sync.Once
 }
 
-// Guard takes mutexes that are held for an instant only, never during a wait.
+// Guard registers mutexes that are only held for an instant, never during a wait.
 func Guard(guarded ...*sync.Mutex) {
 	locks.Lock()
 	defer locks.Unlock()
 	locks.guarded = append(locks.guarded, guarded...)
 }
 
-// Panicked logs a panic. One that left a mutex locked would let others wait for ever: then the program ends, and is started again.
+// Panicked logs a panic and starts to check for a mutex that it left locked.
 func Panicked(value any) {
 	log.Printf("%v\n%s", value, debug.Stack())
 	Go(checkGuarded)
@@ -115,7 +115,7 @@ func checkGuarded() {
 	}
 }
 
-// Other locks may be held while a server is asked, which may take minutes.
+// Other mutexes may be held during a request, which may take minutes.
 const (
 	lookedEvery = time.Minute
 	looksAtMost = 7

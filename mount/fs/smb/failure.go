@@ -11,7 +11,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
-// The codes of errors that programs which start this one read.
+// The error codes of commands and answers (README.md).
 const (
 	Usage        = "usage"
 	Fuse         = "fuse"
@@ -62,7 +62,7 @@ const (
 	serverUnavailable     = 0xC0000466
 )
 
-// CodeOf never calls what a server said "no answer".
+// CodeOf is the code of an error. An error that a server sent is never NoAnswer.
 func CodeOf(err error) string {
 	var f Failure
 	var network net.Error
@@ -94,7 +94,7 @@ func CodeOf(err error) string {
 	return Other
 }
 
-// IsLoss: the connection, or the server's part of it, has ended.
+// IsLoss: the connection, the session or the tree connect has ended.
 func IsLoss(err error) bool {
 	var transport *smb2.TransportError
 	var invalid *smb2.InvalidResponseError
@@ -109,7 +109,7 @@ func IsLoss(err error) bool {
 	return false
 }
 
-// IsRefusal: a further try would only bring the account nearer to being locked.
+// IsRefusal: the server refused the login. Another attempt could lock the account.
 func IsRefusal(err error) bool {
 	var f Failure
 	if errors.As(err, &f) && f.Code == LogonFailure {
@@ -129,7 +129,7 @@ type detail struct {
 	Message string `json:"message"`
 }
 
-// Detail is how an error is written into an answer.
+// Detail is an error in an answer.
 func Detail(err error) any { return detail{CodeOf(err), err.Error()} }
 
 // ErrorLine is what a command prints when it fails.

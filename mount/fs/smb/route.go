@@ -1,6 +1,6 @@
 // Package smb signs in to a share over a route, and says what an error means.
 //
-// SignIn.Do dials the route, negotiates, lets its caller judge the server (BeforeLogin) and wait for a turn (Turn), then sends the login and
+// SignIn.Do dials the route, negotiates, lets its caller refuse the server (BeforeLogin) and wait for a turn (Turn), then sends the login and
 // connects to the share (a tree connect). Its Connection is one TCP connection with one SMB session; once it has ended it is not used again:
 // package client signs in to another one. CodeOf and IsLoss sort errors into the few kinds that callers act on. No lock is held here.
 package smb
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Route is one way to the server.
+// Route is an address of the server, and the interface by which it is reached.
 type Route struct {
 	Name      string `json:"name"`
 	Address   string `json:"address"`
@@ -65,7 +65,7 @@ func ParseAddress(text string) (Route, error) {
 	return r, r.Check()
 }
 
-// Check returns why the route cannot be one.
+// Check returns why the route is invalid.
 func (r Route) Check() error {
 	if r.Name == "" || r.Address == "" || r.Port < 1 || r.Port > 65535 {
 		return fmt.Errorf("a route is name=NAME,address=ADDRESS,port=PORT, not %q %q %d", r.Name, r.Address, r.Port)
@@ -77,9 +77,9 @@ func (r Route) String() string { return net.JoinHostPort(r.Address, strconv.Itoa
 
 // Cable is the interface by which a connection leaves.
 type Cable struct {
-	// Interface is the one that the connection is bound to; empty: the system chooses.
+	// Interface is the one to which the connection is bound; empty: the system chooses.
 	Interface string `json:"interface"`
-	// Uncertain says why it may leave by another interface than the route's; empty: nothing suggests it.
+	// Uncertain says why another interface may be used; empty: no reason is known.
 	Uncertain string `json:"uncertain"`
 }
 
@@ -93,10 +93,10 @@ func (c Cable) String() string {
 	return ""
 }
 
-// A bound connection has so long, and at most half the time that there is, before one by address is tried: its first packet may be lost.
+// A bound connection gets this long, and at most half of the deadline, before an unbound one is tried.
 const boundWithin = 1500 * time.Millisecond
 
-// dial connects from the present address of the route's interface, so that a cable that was plugged in again is used with its new address.
+// dial connects from the current address of the route's interface, which may change when a cable is plugged in again.
 func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, Cable, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -120,7 +120,7 @@ func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, Ca
 	return c, Cable{Uncertain: uncertain}, err
 }
 
-// way is how connections of a route leave now.
+// binding is the interface and addresses of a new connection.
 type binding struct {
 	Cable
 	isBound bool
@@ -150,8 +150,8 @@ func (w binding) bind(_, _ string, c syscall.RawConn) error {
 	}), err)
 }
 
-// way: a connection is bound to the interface that the configuration names. Where another one has an address of the server's network, it is
-// bound only if that network is link-local, where each cable has one interface: in a LAN the server answers the interface that sent last.
+// binding: a connection is bound to the configured interface. If another interface has an address of the server's network, it is bound only if
+// that network is link-local: in a LAN the server may answer to the other interface.
 func (r Route) binding() binding {
 	w := binding{to: r.String()}
 	target, err := netip.ParseAddr(r.Address)

@@ -14,7 +14,7 @@ import (
 
 // Account says who signs in.
 type Account struct {
-	// Empty: only a session is wanted.
+	// Empty: only a session is opened.
 	Share        string
 	User, Domain string
 	Password     string
@@ -26,7 +26,7 @@ type Account struct {
 const (
 	connectWithin = 10 * time.Second
 	signInWithin  = 30 * time.Second
-	// The server answers a sign-in that names another session when that has ended. Samba may owe that answer for a minute, or for ever.
+	// The server answers a sign-in that names a previous session once it has ended that. Samba may take a minute, or never answer.
 	endsWithin = 3 * time.Second
 )
 
@@ -40,17 +40,17 @@ type unlimitedTurn struct{}
 
 func (unlimitedTurn) Ended(error) {}
 
-// ErrNotEnded: the server has not ended the session that the sign-in named, in time. It may do so later.
+// ErrNotEnded: the server has not ended the previous session in time. It may do so later.
 var ErrNotEnded = errors.New("the server does not end the session before")
 
-// SignIn is one try to get the share over a route.
+// SignIn is one attempt to open the share over a route.
 type SignIn struct {
 	Account Account
 	Route   Route
 	Traffic *Traffic
-	// Previous is a session that was lost, which the server ends; 0: none.
+	// Previous is the id of a session that the server ends (PreviousSessionId); 0: none.
 	Previous uint64
-	// BeforeLogin judges the server before it gets a byte of the login.
+	// BeforeLogin may refuse the server before it gets a byte of the login.
 	BeforeLogin func(smb2.Server) error
 	// Turn waits for the right to sign in; nil: it is not limited.
 	Turn func(ctx context.Context, server smb2.Server) (Turn, error)
@@ -67,7 +67,7 @@ type Connection struct {
 	ClockAhead time.Duration
 }
 
-// Do signs in. An error of the server is returned as it is, or as a Failure.
+// Do signs in. It returns an error of the server unchanged, or as a Failure.
 func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, signInWithin)
@@ -77,7 +77,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 		return nil, err
 	}
 	w := &wire{TCPConn: tcp, traffic: s.Traffic, ended: make(chan struct{})}
-	// The library waits for the wire, not for ctx, while it sends.
+	// While it sends, the library only notices the end of the wire, not of ctx.
 	defer context.AfterFunc(ctx, w.reset)()
 	c := &Connection{Route: s.Route, Cable: cable, wire: w}
 	var turn Turn = unlimitedTurn{}
@@ -101,7 +101,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 				}
 			}
 			if isAsked = true; s.Previous != 0 {
-				// Each of its two messages takes about as long as the first one's answer.
+				// Each of the two messages of the login takes about as long as the negotiation.
 				time.AfterFunc(endsWithin+2*took, cancel)
 			}
 			return nil
@@ -132,7 +132,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	return c, nil
 }
 
-// mayBeGuest: also who is called so, and has a password all the same.
+// mayBeGuest: an account named guest may also have a password.
 func (a Account) mayBeGuest() bool { return a.Guest || strings.EqualFold(a.User, "guest") }
 
 func (a Account) initiator() smb2.Initiator {
@@ -144,9 +144,9 @@ func (a Account) initiator() smb2.Initiator {
 
 func init() { smb2.OnPanic = safely.Panicked }
 
-var errAsked = errors.New("only asked who it is")
+var errAsked = errors.New("only probed")
 
-// Ask returns what the server says of itself, without a byte of a login.
+// Ask negotiates with the server, without a login.
 func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Server, cable Cable, err error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -166,12 +166,12 @@ func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Serve
 	return server, cable, err
 }
 
-// Id is what a later sign-in names as the session that was lost.
+// Id is the session id, which a later sign-in may name as Previous.
 func (c *Connection) Id() uint64 { return c.session.Id() }
 
 func (c *Connection) Server() smb2.Server { return c.session.Server() }
 
-// Proved is the dialect, if the server has signed that it offers it; empty: a guest's session has no signatures.
+// Proved is the dialect if the session is signed, which proves it; empty: a guest's session is not.
 func (c *Connection) Proved() string {
 	if c.session.IsUnsigned() {
 		return ""
@@ -181,16 +181,16 @@ func (c *Connection) Proved() string {
 
 func (c *Connection) Signing() string { return c.session.Signing() }
 
-// LastReceived is when the server's last bytes came, Monotonic.
+// LastReceived is when bytes last came from the server, Monotonic.
 func (c *Connection) LastReceived() time.Duration { return time.Duration(c.wire.received.Load()) }
 
-// Ended is closed when the connection has ended, from whichever side.
+// Ended is closed when the connection has ended.
 func (c *Connection) Ended() <-chan struct{} { return c.wire.ended }
 
-// Reset ends the connection; nothing of what waits to be sent is sent.
+// Reset ends the connection, without sending what waits to be sent.
 func (c *Connection) Reset() { c.wire.reset() }
 
-// LogOff ends the session, and the connection however that turns out.
+// LogOff ends the session, and then the connection, even if the server does not answer.
 func (c *Connection) LogOff(within time.Duration) {
 	timer := time.AfterFunc(within, c.Reset)
 	defer timer.Stop()
@@ -198,7 +198,7 @@ func (c *Connection) LogOff(within time.Duration) {
 	c.Reset()
 }
 
-// Shares are the folders that the server shares, without those for its administration.
+// Shares are the disk shares of the server, without administrative ones.
 func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
 	all, err := c.session.ListShares()
 	for _, each := range all {
@@ -211,7 +211,7 @@ func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
 
 const sharesNamed = 12
 
-// missing says which shares there are instead of one that was renamed or is gone.
+// otherShares adds the names of the server's shares to the error that it has none of that name.
 func (c *Connection) otherShares(share string, err error) error {
 	shares, _ := c.Shares()
 	var names []string
@@ -224,8 +224,8 @@ func (c *Connection) otherShares(share string, err error) error {
 	return fmt.Errorf("the server has no share %q; it has %s (%w)", share, strings.Join(names, ", "), err)
 }
 
-// Also is another share of the session.
+// Also connects to another share in the same session.
 func (c *Connection) Also(share string) (*smb2.Share, error) { return c.session.Mount(share) }
 
-// Echo asks whether the server is there.
+// Echo waits for the answer to an ECHO.
 func (c *Connection) Echo() error { return c.session.Echo() }

@@ -17,7 +17,7 @@ var began = time.Now()
 // Monotonic is the time since this process began, not counting sleep of the machine.
 func Monotonic() time.Duration { return time.Since(began) }
 
-// wire knows when the server's last bytes came.
+// wire is a TCP connection that counts its bytes and measures its speed.
 type wire struct {
 	*net.TCPConn
 	traffic  *Traffic
@@ -48,14 +48,14 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteParts sends all parts by one call of the system.
+// WriteParts sends all parts by one system call.
 func (w *wire) WriteParts(parts net.Buffers) (int64, error) {
 	n, err := parts.WriteTo(w.TCPConn)
 	w.traffic.ToServer.Add(n)
 	return n, err
 }
 
-// reset ends the connection so that nothing of what waits to be sent is ever sent.
+// reset ends the connection by a RST, so that unsent bytes are dropped.
 func (w *wire) reset() {
 	_ = w.SetLinger(0)
 	_ = w.Close()
@@ -67,19 +67,19 @@ const (
 	// The reader's buffer: the last bytes of a message come through it, and are not measured.
 	readerBuffer = 16 << 10
 	fastRate     = 200 << 20 // bytes a second: more than a gigabit
-	// The score at which the connection counts as fast, and as slow again. While this machine is busy, some messages wait in it
-	// and seem to come at once.
+	// The score at which the connection counts as fast, and as slow again. On a busy machine some messages wait in its buffers and seem to
+	// arrive at once.
 	fastScore, slowScore, highestScore = 6, 2, 8
 )
 
-// speed tells whether a connection is fast. It measures long messages from the first byte to the last, while the server has nothing
-// to do but send. Only the connection's one reader calls measure.
+// speed says whether a connection is fast. It measures long messages from the first byte to the last, while the server only sends. Only the
+// connection's one reader calls measure.
 type speed struct {
-	// The long message that is being read: since when, its length, and how much of it is missing. missing 0: none.
+	// The long message that is being read: since when, its length, and how much is missing; 0: none.
 	since   time.Duration
 	length  int
 	missing int
-	// Goes up with each message that came fast, and down with each other one.
+	// One more for each fast message, one less for each slow one.
 	score  int
 	isFast atomic.Bool
 }
@@ -107,5 +107,5 @@ func (s *speed) measure(n, room int, since, now time.Duration) {
 	}
 }
 
-// IsFast: long answers have lately come faster than over a gigabit.
+// IsFast: recent long answers came faster than 1 Gbit/s.
 func (c *Connection) IsFast() bool { return c.wire.speed.isFast.Load() }

@@ -18,15 +18,15 @@ type Checked struct {
 	Text    *string           `json:"text"`
 }
 
-// Route is what a route leads to.
+// Route is the result of a route.
 type Route struct {
 	Error any `json:"error,omitempty"`
-	// nil: it did not open the share.
+	// nil: the share could not be opened.
 	*Opened
 	TookMs int64 `json:"took_ms"`
 }
 
-// Opened is a share as a route shows it.
+// Opened is the share as it was opened over a route.
 type Opened struct {
 	Guid       string  `json:"guid"`
 	Dialect    string  `json:"dialect"`
@@ -36,7 +36,7 @@ type Opened struct {
 	FreeBytes  uint64  `json:"free_bytes"`
 	TotalBytes uint64  `json:"total_bytes"`
 	Entries    int     `json:"entries"`
-	// How many snapshots of the share the server shows.
+	// How many snapshots the server lists.
 	Snapshots int `json:"snapshots"`
 }
 
@@ -52,7 +52,7 @@ const (
 
 var verdicts = []string{"none", "first", "same", "empty", "unproved", "different"}
 
-// How often entries that differ are read again: they may just be changing.
+// How often entries that differ are read: they may be changing.
 const (
 	comparesAtMost    = 3
 	compareAgainAfter = time.Second
@@ -62,7 +62,7 @@ const (
 type check struct {
 	Request
 	known *identity.Record
-	// known is what was recorded; else it is what the first route showed.
+	// known was recorded; else it is from the first route.
 	isRecorded bool
 	before     string // the address of the first route that opened the share
 	verdict    int
@@ -70,7 +70,7 @@ type check struct {
 	text       string
 }
 
-// Check signs in over all routes, and compares what they lead to. isOpen: at least one of them opened the share.
+// Check signs in over all routes and compares the servers. isOpen: the share was opened over at least one.
 func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
 	c := check{Request: r, known: r.recorded()}
 	c.isRecorded = c.known != nil
@@ -130,7 +130,7 @@ func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error 
 	return nil
 }
 
-// look compares the root with what is known, up to three times while it differs. Without anything known it becomes that.
+// compare compares the server with the record, up to three times while it differs. Without a record it makes one.
 func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []identity.Entry) (identity.Verdict, error) {
 	var entries []identity.Entry
 	if c.known != nil {
@@ -141,7 +141,7 @@ func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []iden
 		if err != nil {
 			return identity.Verdict{}, err
 		}
-		steadiest := identity.Steadiest(identity.WithFiles(conn.Share, listed))
+		steadiest := identity.LongestUnchanged(identity.WithFiles(conn.Share, listed))
 		if c.known == nil {
 			characters := identity.CharactersOf(c.State, c.Account.Share)
 			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Characters: characters, Root: now.Root, Entries: steadiest}
@@ -169,7 +169,7 @@ func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []iden
 	}
 }
 
-// add takes a route's verdict into that about all.
+// add merges a route's verdict into the verdict of all.
 func (c *check) add(verdict identity.Verdict, route smb.Route) {
 	next, text := unproved, verdict.Text
 	switch {
@@ -215,7 +215,7 @@ func describe(c *smb.Connection, entries int) *Opened {
 	return o
 }
 
-// record writes down the server that was recognized, or is the first one.
+// record writes the record of a server that was recognized, or is the first one.
 func (c *check) record() {
 	if c.State == "" || c.KeepRecord {
 		return

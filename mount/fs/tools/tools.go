@@ -18,7 +18,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Request says where to look, and as whom.
+// Request has the routes, the account and the record to compare with.
 type Request struct {
 	Account smb.Account
 	Routes  []smb.Route
@@ -27,13 +27,13 @@ type Request struct {
 	State string
 	// The record is only read.
 	KeepRecord bool
-	// A person lets in whatever server answers.
+	// A person accepts whatever server answers.
 	NewServer bool
 }
 
 const logOffWithin = 300 * time.Millisecond
 
-// recorded is what is known of the share's server; nil: nothing, or a person lets another one in.
+// recorded is the record of the share's server; nil: there is none, or a person accepts any server.
 func (r Request) recorded() *identity.Record {
 	if r.State == "" || r.NewServer {
 		return nil
@@ -41,12 +41,12 @@ func (r Request) recorded() *identity.Record {
 	return identity.Read(r.State, r.Account.Share)
 }
 
-// otherServer is why a server is not the known one.
+// otherServer is why a server is not the recorded one.
 type otherServer string
 
 func (o otherServer) Error() string { return "it is another server: " + string(o) }
 
-// signIn opens a session over a route at the known server, which is compared before it gets a byte of the login; nil: at any.
+// signIn opens a session over a route. The server is compared with the record (nil: not at all) before it gets a byte of the login.
 func (r Request) signIn(ctx context.Context, route smb.Route, known *identity.Record) (*smb.Connection, error) {
 	refusal := func(text string) error {
 		if text == "" {
@@ -99,7 +99,7 @@ type Share struct {
 	Comment string `json:"comment"`
 }
 
-// ListShares returns what the server shares.
+// ListShares lists the shares of the server.
 func (r Request) ListShares(ctx context.Context) (s Shares, err error) {
 	known := r.recorded()
 	r.Account.Share = ""
@@ -131,7 +131,7 @@ type Entry struct {
 	CreatedAt  int64  `json:"created_at"`
 }
 
-// List returns what is in a folder of the share.
+// List lists a folder of the share.
 func (r Request) List(ctx context.Context, path string, most int) (l Listing, err error) {
 	c, err := r.first(ctx, r.recorded())
 	if err != nil {

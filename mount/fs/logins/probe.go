@@ -12,7 +12,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// asked is what programs tell each other about a server that is away.
+// probe is the file of an address: when programs last probed it, and when it last answered.
 type probe struct {
 	AskedAt    int64 `json:"asked_at"`
 	AnsweredAt int64 `json:"answered_at"`
@@ -20,17 +20,17 @@ type probe struct {
 
 const (
 	askWithin = 800 * time.Millisecond
-	// How long an answer to another program is worth a sign-in here.
+	// How long an answer to another program makes a sign-in worth it.
 	answerFor = time.Second
 )
 
-// MayAsk says whether one of the routes is worth a sign-in: all programs of a home together ask an address once in every, and one that has an
-// answer lets the others know.
+// MayAsk says whether a sign-in over one of the routes is worth it. All programs of a home together probe an address once in every, and share the
+// answer.
 func (a *Account) MayAsk(routes []smb.Route, every time.Duration) bool {
 	return slices.ContainsFunc(routes, func(each smb.Route) bool { return a.isAnswering(each, every) })
 }
 
-// IsShared: other programs know what this one knows.
+// IsShared: programs share their probes.
 func (a *Account) IsShared() bool { return a.folder != "" }
 
 func (a *Account) isAnswering(route smb.Route, every time.Duration) bool {
@@ -73,6 +73,6 @@ func readProbe(file *os.File) (was probe) {
 
 func writeProbe(file *os.File, now probe) {
 	text, _ := json.Marshal(now)
-	// Longer than any earlier text, which it replaces in one write.
+	// With blanks it is longer than any earlier text, which it replaces in one write.
 	_, _ = file.WriteAt(append(text, "                    \n"...), 0)
 }
