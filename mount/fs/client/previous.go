@@ -55,14 +55,7 @@ func (cl *Client) nextPrevious() *previousSession {
 	return cl.previous[max(0, slices.IndexFunc(cl.previous, mayChange))]
 }
 
-// previousEnded: the server has ended a session.
-func (cl *Client) previousEnded(p *previousSession) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	cl.forgetPrevious(p.id)
-}
-
-// forgetPrevious: the caller holds mu.
+// forgetPrevious: the server has ended the session. The caller holds mu.
 func (cl *Client) forgetPrevious(id uint64) {
 	before := len(cl.previous)
 	cl.previous = slices.DeleteFunc(cl.previous, func(each *previousSession) bool { return each.id == id })

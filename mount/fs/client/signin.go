@@ -127,11 +127,11 @@ func (cl *Client) signInEnding(ctx context.Context, route smb.Route, session Ses
 	if err != nil {
 		return nil, err
 	}
-	if p != nil {
-		cl.previousEnded(p)
-	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	if p != nil {
+		cl.forgetPrevious(p.id)
+	}
 	cl.opened++
 	c := &Conn{Connection: got, Number: number, client: cl, kind: session}
 	safely.Go(func() {

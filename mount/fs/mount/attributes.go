@@ -59,7 +59,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 			n.locks.rememberBytes(nil, 0)
 			err := file.Resize(size)
 			if err == nil {
-				n.resized(t.Conn, size)
+				n.writeAnswered(t.Conn, size, true)
 			}
 			return struct{}{}, err
 		})
@@ -76,25 +76,12 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 			return found{}, syscall.ESTALE
 		}
 		seen, err := t.Share.Resize(path, size)
-		if err != nil {
-			return found{}, err
-		}
-		return foundOn(t.Conn, seen), nil
+		return foundOrError(t.Conn, seen, err)
 	})
 	if err == nil && n.isSame(at) {
 		n.learn(at)
 	}
 	return err
-}
-
-// resized: the server has changed the length.
-func (n *node) resized(c *client.Conn, size int64) {
-	n.writeAnswered(c, size)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	seen := *n.stat
-	seen.EndOfFile = size
-	n.stat = &seen
 }
 
 // Allocate raises the length of a shorter file, as the kernel's SMB client does. SMB servers have no other fallocate operation.
@@ -117,7 +104,7 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 		}
 		n.locks.rememberBytes(nil, 0)
 		if err = file.Resize(end); err == nil {
-			n.resized(t.Conn, end)
+			n.writeAnswered(t.Conn, end, true)
 		}
 		return struct{}{}, err
 	})
@@ -134,10 +121,7 @@ func (n *node) makeWritable(ctx context.Context) error {
 	}
 	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.SetAttributes(path, attributes&^readOnly)
-		if err != nil {
-			return found{}, err
-		}
-		return foundOn(t.Conn, seen), nil
+		return foundOrError(t.Conn, seen, err)
 	})
 	if err == nil && n.isSame(at) {
 		n.learn(at)

@@ -323,10 +323,7 @@ func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, writt
 			return found{}, errNotOpen
 		}
 		seen, err := file.SetTimes(accessed, written)
-		if err != nil {
-			return found{}, err
-		}
-		return foundOn(t.Conn, seen), nil
+		return foundOrError(t.Conn, seen, err)
 	}, nil)
 	if err != nil {
 		if wasDirty {
@@ -363,10 +360,7 @@ func (h *handle) stat(ctx context.Context) (found, error) { return onFile(ctx, h
 
 func statBy(t client.Attempt, file *smb2.Handle) (found, error) {
 	seen, err := file.Stat()
-	if err != nil {
-		return found{}, err
-	}
-	return foundOn(t.Conn, seen), nil
+	return foundOrError(t.Conn, seen, err)
 }
 
 // readBlock reads a part of the file, less at its end. It continues when a reader is interrupted, until the handle is released.

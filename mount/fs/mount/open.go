@@ -72,7 +72,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	file := child.Operations().(*node)
 	h := newHandle(file, flags)
 	if flags&syscall.O_TRUNC != 0 && !created.IsNew {
-		file.writeAnswered(created.conn, 0)
+		file.writeAnswered(created.conn, 0, false)
 		h.isDirty.Store(true)
 	}
 	file.useLease(path, c.key)
@@ -180,10 +180,7 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		if t.IsRetry && isTaken(err) {
 			seen, err = mark.findMade(t.Conn, path, err)
 		}
-		if err != nil {
-			return found{}, err
-		}
-		return foundOn(t.Conn, seen), nil
+		return foundOrError(t.Conn, seen, err)
 	})
 	return n.answerMade(ctx, name, at, err, out)
 }

@@ -26,12 +26,16 @@ func foundOn(c *client.Conn, seen *smb2.FileStat) found {
 	return found{stat: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
 }
 
-func statAt(t client.Attempt, path string) (found, error) {
-	seen, err := t.Share.StatAt(path)
+func foundOrError(c *client.Conn, seen *smb2.FileStat, err error) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	return foundOn(t.Conn, seen), nil
+	return foundOn(c, seen), nil
+}
+
+func statAt(t client.Attempt, path string) (found, error) {
+	seen, err := t.Share.StatAt(path)
+	return foundOrError(t.Conn, seen, err)
 }
 
 // lacksId: impacket's server lists files without ids, and only sends an id in the answer to an open.

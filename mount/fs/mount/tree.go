@@ -179,13 +179,13 @@ func (n *node) nameChanged(name string) {
 	n.changedAt = now
 }
 
-// writeAnswered: the server has answered a write or resize, whose bytes end at end.
-func (n *node) writeAnswered(c *client.Conn, end int64) {
+// writeAnswered: the server has answered a write that ends there, or a resize to that length.
+func (n *node) writeAnswered(c *client.Conn, end int64, isResize bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// As precise as the server keeps it.
 	n.times.wrote = time.Now().Add(c.ClockAhead).Truncate(100)
-	if end > n.stat.EndOfFile {
+	if isResize || end > n.stat.EndOfFile {
 		seen := *n.stat
 		seen.EndOfFile = end
 		n.stat = &seen

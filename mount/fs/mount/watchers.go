@@ -184,7 +184,10 @@ func (w *watchers) check(process int, thread uint32) bool {
 	if isAlive && isDue {
 		var inodes []uint64
 		inodes, isAlive = watchedBy(process, w.device)
-		w.setInodes(p, inodes)
+		w.mu.Lock()
+		p.inodes = inodes
+		w.mu.Unlock()
+		w.reportWatched()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -197,13 +200,6 @@ func (w *watchers) check(process int, thread uint32) bool {
 		delete(w.processes, process)
 	}
 	return false
-}
-
-func (w *watchers) setInodes(p *watcher, inodes []uint64) {
-	w.mu.Lock()
-	p.inodes = inodes
-	w.mu.Unlock()
-	w.reportWatched()
 }
 
 // reportWatched passes the watched inodes to the reporter if they have changed.

@@ -71,7 +71,7 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 
 // wroteOn: the server has answered a write that ended at end.
 func (h *handle) wroteOn(t client.Attempt, end int64) {
-	h.node.writeAnswered(t.Conn, end)
+	h.node.writeAnswered(t.Conn, end, false)
 	h.node.locks.growKnown(end)
 	started := t.Server().Started
 	h.unsynced.CompareAndSwap(nil, &started)
