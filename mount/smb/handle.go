@@ -216,7 +216,7 @@ func (h *Handle) Close() (*FileStat, error) {
 	}, nil
 }
 
-// List returns the next entries of a folder, without . and ..; io.EOF: there are no more.
+// List returns the next entries of a folder, without . and .., and io.EOF after the last one.
 func (h *Handle) List() ([]*FileStat, error) {
 	size := min(h.fs.longest(h.fs.maxTransactSize), listedAtMost)
 	charge, granted, err := h.fs.borrowCredits(size)

@@ -161,7 +161,7 @@ func (r record) judge(mark string, acceptedAt int64, isNew bool, now time.Time) 
 	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", own.Text))
 }
 
-// markOf is a keyed hash, too short to reveal a password: one in 65,536 has the same mark.
+// markOf is a keyed hash. It reveals no password: one in 65,536 has the same mark.
 func (r record) markOf(password string) string {
 	sum := hmac.New(sha256.New, []byte(r.Salt))
 	sum.Write([]byte(password))
