@@ -69,13 +69,13 @@ type Options struct {
 	Wanted string
 	// The routes that may be used; nil: all.
 	Allowed []string
-	// A change of this machine's network waits for Allow.
+	// After a change of this machine's network no connection is made before Allow is called.
 	OnlyOn   bool
-	Patience time.Duration
+	Patience time.Duration // how long requests wait for a route in an outage
 	Logins   *logins.Account
 	// Where the server is recorded; empty: only in memory.
 	Folder string
-	// A person lets in whatever server answers.
+	// A person accepts whatever server answers.
 	NewServer bool
 	// Killed says whether the program whose request has that context is being killed. Other signals end no wait: on a disk, open and write
 	// never fail with EINTR, and few programs expect it.
@@ -92,7 +92,7 @@ type Options struct {
 	After func(time.Duration) <-chan time.Time
 }
 
-// Event is a line of the journal.
+// Event is a line of the journal. README.md has its kinds (Is) and members.
 type Event struct {
 	Is     string `json:"is"`
 	Route  string `json:"route,omitempty"`
@@ -125,7 +125,7 @@ const (
 type Client struct {
 	options Options
 	traffic smb.Traffic
-	life    context.Context
+	life    context.Context // until Close
 	end     context.CancelFunc
 	// Held during a planned move.
 	moving sync.Mutex
@@ -138,9 +138,9 @@ type Client struct {
 	mu      sync.Mutex
 	account smb.Account
 	routes  []smb.Route
-	wanted  string
+	wanted  string // the route that is tried first
 	allowed map[string]bool
-	// Routes whose link is down, until they are named in Try.
+	// Routes that the daemon has reported as lost, until it names them in Try.
 	down   map[string]bool
 	onlyOn bool
 	// The network has changed, and Allow was not called since.
@@ -148,26 +148,26 @@ type Client struct {
 	patience    time.Duration
 
 	current   *sessions // nil in an outage
-	lastRoute smb.Route
+	lastRoute smb.Route // the one in use, or in an outage the one before
 	// Closed and replaced with each change of what requests wait for.
 	changed chan struct{}
 	// Not nil while a planned move waits for the pending requests: new ones wait until it is closed.
 	resumed        chan struct{}
 	idle           chan struct{} // buffers one: perhaps no request is pending
 	outage         *outage
-	previous       []*previousSession
-	refused        *refusal
-	other          *OtherServer
-	record         *identity.Record
+	previous       []*previousSession // sessions that the server may not have ended
+	refused        *refusal           // nil: the login was not refused
+	other          *OtherServer       // it answered last; nil: the recorded one did
+	record         *identity.Record   // of the server; nil: none yet
 	characters     identity.Characters
-	proof          identity.Proof
-	maxConnections int           // 0: no limit is known
-	wake           chan struct{} // buffers one
-	rootChanged    chan struct{} // buffers one
-	acceptedGuid   *string       // the GUID of another server that a person accepts
-	epoch          int           // how many servers a person has accepted instead of the one before
-	clockAhead     time.Duration // of the server's clock
-	requestCount   int           // in all, and how many it was when the last record was begun
+	proof          identity.Proof // by what the last sign-in proved the server
+	maxConnections int            // 0: no limit is known
+	wake           chan struct{}  // wakes recover; buffers one
+	rootChanged    chan struct{}  // wakes keepRecord; buffers one
+	acceptedGuid   *string        // the GUID of another server that a person accepts
+	epoch          int            // how many servers a person has accepted instead of the one before
+	clockAhead     time.Duration  // of the server's clock
+	requestCount   int            // in all, and how many it was when the last record was begun
 	countAtRecord  int
 	commandAt      time.Duration // when a daemon last sent a command
 	askedAt        time.Duration // when a program last sent a request during an outage
@@ -183,8 +183,8 @@ type Client struct {
 	onConnected   func()
 	onFull        func(*Conn) bool
 
-	logged   map[string]string // by route
-	active   map[*request]struct{}
+	logged   map[string]string     // the last text about each route
+	active   map[*request]struct{} // that wait for an answer or a route
 	moves    int
 	lastMove *Move
 	pauses   Pauses
@@ -205,7 +205,7 @@ type sessions struct {
 type outage struct {
 	since          time.Duration
 	reason         Reason
-	route          smb.Route
+	route          smb.Route // the one that was left
 	lost           *sessions
 	isPastPatience bool // requests fail
 	hasWaiter      bool // a request has waited

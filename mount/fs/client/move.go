@@ -20,15 +20,17 @@ const (
 )
 
 const (
+	// How long a move waits for the pending requests.
 	quietWithin = 2 * time.Second
 	// How long a move waits for a route in an outage.
 	foundWithin = 10 * time.Second
-	backWithin  = time.Second
+	// How long moveByLogoff tries to return to the old route.
+	backWithin = time.Second
 )
 
 // MoveResult says how a planned move went.
 type MoveResult struct {
-	Quiet  bool // no request had to wait longer, or was sent again
+	Quiet  bool // no request was pending: none was sent again
 	TookMs int64
 }
 

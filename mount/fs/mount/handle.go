@@ -22,8 +22,8 @@ import (
 type handle struct {
 	node    *node
 	access  smb2.Access
-	appends bool
-	life    context.Context
+	appends bool            // O_APPEND
+	life    context.Context // until Release
 	end     context.CancelFunc
 	closed  chan struct{} // once the server has closed it
 	ahead   readAhead
@@ -38,12 +38,12 @@ type handle struct {
 
 	// Held while it is opened or closed at the server: until the connection ends at the latest.
 	mu           sync.Mutex
-	file         *smb2.Handle
-	conn         *client.Conn
-	replacedFile *smb2.Handle // after isReplaced: pending requests keep this one
-	wasOpened    bool         // it was open before: only the same file may be opened again
-	lost         syscall.Errno
-	isClosed     bool
+	file         *smb2.Handle  // nil: it is not open at the server
+	conn         *client.Conn  // of file
+	replacedFile *smb2.Handle  // after isReplaced: pending requests keep this one
+	wasOpened    bool          // it was open before: only the same file may be opened again
+	lost         syscall.Errno // with which all requests fail, since setLost; 0: none
+	isClosed     bool          // for good
 
 	// It is the lock handle of its file (locks.go).
 	isLockHandle bool
