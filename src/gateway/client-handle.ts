@@ -71,6 +71,16 @@ export type ServerRequest = readonly [
   onProgress?: (params: JsonObject) => void,
 ];
 
+/** The address to which a client sent its newest request. */
+export interface ReachedAt {
+  /** As the client wrote it, `127.0.0.1:9000`; request admission has checked it. */
+  readonly host: string;
+  /** Whether a program on this machine sent the request, without a proxy. */
+  readonly isDirect: boolean;
+  /** The scheme that a proxy names; null: none does. */
+  readonly scheme: string | null;
+}
+
 /** One client session. Equal only to itself: compare by identity. */
 export interface ClientHandle {
   /** Unguessable; never logged whole. */
@@ -101,6 +111,8 @@ export interface ClientHandle {
   readonly group: string | null;
   /** The level of logging/setLevel; null: never set. */
   readonly logLevel: McpLogLevel | null;
+  /** Absent: over a socket. */
+  readonly address?: ReachedAt | undefined;
   /** The client has an open stream or a request in flight. */
   readonly busy: boolean;
   /** Aborted at the session's end. */

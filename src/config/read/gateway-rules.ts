@@ -303,6 +303,9 @@ function fewerToolsFindings(file: Table): readonly Finding[] {
     const isEmpty = group["tools"] === undefined && group["backends"] === undefined;
     return [
       ...(isEmpty ? [invalidValue(path, found, "one of them, or both", hint)] : []),
+      ...(name === "connect"
+        ? [invalidValue(path, "`connect`", "another name", "users sign in to servers at that path")]
+        : []),
       ...unknownNames(listIn(group, "backends"), [...path, "backends"], backends, "server"),
     ];
   });

@@ -11,8 +11,8 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GrantLimits, GrantOrigin, Grants, Tokens } from "../client-sign-in/grants.ts";
 import { type Endpoint, ownEndpoint } from "../client-sign-in/protected-resource.ts";
-import type { LocalUsers } from "../middleware/incoming-auth.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
+import { type AccountSignInParts, AccountSignIns } from "./account-sign-ins.ts";
 import { type Answer, jsonAnswer, OAuthError, send } from "./answer.ts";
 import { answerUri, readAuthorize, resourceOf } from "./authorize.ts";
 import type { fetchClient } from "./client-document.ts";
@@ -37,15 +37,13 @@ const MOST_WRONG_A_MINUTE = 20;
 const MOST_WRONG_OF_PAGE = 5;
 const RENEWED = "This token was replaced by a newer one, which is needed here.";
 
-export interface AuthorizationServerParts extends RuntimeTools {
+export interface AuthorizationServerParts extends RuntimeTools, AccountSignInParts {
   readonly grants: Grants;
-  readonly users: () => LocalUsers | null;
   readonly publicUrl: () => string | null;
   readonly hasGroup: (name: string) => boolean;
   /** The user's rights on each server. */
   readonly accessOf: (principal: Principal) => readonly ServerAccess[];
-  /** Writes to the audit. `reason`: one of a few constant texts. */
-  readonly record: (event: string, client: string, summary: string) => void;
+  /** `reason`: one of a few constant texts. */
   readonly refused: (reason: string, remote: string | null, principal: string | null) => void;
   /** Replaced in tests. */
   readonly fetchClient?: typeof fetchClient;
@@ -59,6 +57,7 @@ interface Exchange {
 
 export class AuthorizationServer implements Disposable {
   readonly requests: WaitingRequests;
+  readonly accounts: AccountSignIns;
   readonly #parts: AuthorizationServerParts;
   readonly #bodies: BodyIntake;
   readonly #counts: MinuteCounts;
@@ -66,6 +65,7 @@ export class AuthorizationServer implements Disposable {
   constructor(parts: AuthorizationServerParts) {
     this.#parts = parts;
     this.requests = new WaitingRequests(parts.clock);
+    this.accounts = new AccountSignIns(parts);
     this.#bodies = new BodyIntake(parts.clock, BODIES_BYTES);
     this.#counts = new MinuteCounts(parts.clock);
   }
@@ -147,6 +147,10 @@ export class AuthorizationServer implements Disposable {
     if (isPage(path) && destination !== "document")
       throw new OAuthError("invalid_request", "this page opens only in a tab", 403);
     if (path === "/authorize") return this.#authorize(exchange);
+    if (path.startsWith("/connect/")) {
+      const mayType = () => this.#mayType(exchange);
+      return this.accounts.answer({ ...exchange, path, mayType, receive: () => this.#receive(exchange) });
+    }
     if (isPage(path)) return this.#consent(exchange, path.slice("/authorize/".length));
     const text = await this.#receive(exchange);
     if (path === "/register") return this.#register(text);
@@ -201,7 +205,7 @@ export class AuthorizationServer implements Disposable {
     const { grants, users, accessOf, refused } = this.#parts;
     const action = actionOf(endpoint, waiting);
     if (form.get("answer") === "token") {
-      if (!this.#counts.isWithin(`token of ${senderNetwork(remote ?? "")}`, MOST_WRONG_A_MINUTE))
+      if (!this.#mayType({ remote }))
         throw new OAuthError(
           "temporarily_unavailable",
           "too many tokens were typed; try again in a minute",
@@ -233,6 +237,10 @@ export class AuthorizationServer implements Disposable {
       return tokenPage(waiting, action, RENEWED);
     }
     return continuingPage(action);
+  }
+
+  #mayType({ remote }: Pick<Exchange, "remote">): boolean {
+    return this.#counts.isWithin(`token of ${senderNetwork(remote ?? "")}`, MOST_WRONG_A_MINUTE);
   }
 
   async #register(text: string): Promise<Answer> {
@@ -333,7 +341,7 @@ export class AuthorizationServer implements Disposable {
 }
 
 function isPage(path: string): boolean {
-  return path.startsWith("/authorize");
+  return path.startsWith("/authorize") || path.startsWith("/connect/");
 }
 
 function methodsAt(path: string): readonly string[] {

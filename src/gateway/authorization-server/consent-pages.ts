@@ -23,7 +23,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
 }
 
@@ -44,7 +44,7 @@ interface PageParts {
   readonly headers?: Answer["headers"];
 }
 
-function page({ title, body, refresh, status = 200, headers = {} }: PageParts): Answer {
+export function page({ title, body, refresh, status = 200, headers = {} }: PageParts): Answer {
   const nonce = randomBytes(16).toString("base64");
   const policy = `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
   const again = refresh === undefined ? "" : `<meta http-equiv="refresh" content="${escaped(refresh)}">`;
@@ -136,9 +136,9 @@ export function choicePage(
 }
 
 /** Leads to the page at `action`, which redirects. The answer to a form must not redirect to another site itself. */
-export function continuingPage(action: string): Answer {
+export function continuingPage(action: string, headers: Answer["headers"] = {}): Answer {
   const body = `<p><a href="${escaped(action)}">Continue</a></p>`;
-  return page({ title: "One moment", body, refresh: `0;url=${action}` });
+  return page({ title: "One moment", body, refresh: `0;url=${action}`, headers });
 }
 
 /** `back`: the address of the client's answer. The browser goes there only after a click. */

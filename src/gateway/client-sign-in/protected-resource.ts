@@ -2,6 +2,7 @@
 import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopback } from "../../config/values/host.ts";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
+import type { ReachedAt } from "../client-handle.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { ProtectedResource, RequestAddress } from "../middleware/middleware.ts";
 
@@ -132,12 +133,17 @@ export function isServerPath(path: string): boolean {
   return /^\/(?:authorize(?:\/[\w-]{1,64})?|token|register|revoke)$/.test(path);
 }
 
+/** Whether the path belongs to a user's sign-in to an own account at a server. */
+export function isConnectPath(path: string): boolean {
+  return /^\/connect\/[\w-]{1,80}(?:\/callback)?$/.test(path);
+}
+
 /**
  * The gateway at the address of a request, if its own authorization server issues tokens for that: on this machine over http, and
  * at `publicUrl` over https. Otherwise the reason why not.
  */
 export function ownEndpoint(
-  { host, isDirect, scheme }: RequestAddress,
+  { host, isDirect, scheme }: ReachedAt,
   publicUrl: string | null,
 ): Endpoint | { readonly closedBecause: string } {
   const name = hostName(host) ?? "";

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { CallSignal } from "../call-signal.ts";
 import type { Catalog, CatalogEntry, Resolved } from "../catalog/catalog.ts";
 import type { RuleTarget } from "../catalog/rule-names.ts";
-import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
+import type { CallHandle, ClientHandle, Principal, ReachedAt } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
@@ -143,16 +143,9 @@ export interface RefusedAuthentication {
   readonly scope?: string;
 }
 
-/** The address to which a client sent a request. */
-export interface RequestAddress {
-  /** As the client wrote it, `127.0.0.1:9000`; request admission has checked it. */
-  readonly host: string;
+export interface RequestAddress extends ReachedAt {
   /** Without the query: `/mcp`, `/mcp/GROUP`, `/sse`, `/messages`, or that of a document. */
   readonly path: string;
-  /** Whether a program on this machine sent the request, without a proxy. */
-  readonly isDirect: boolean;
-  /** The scheme that a proxy names; null: none does. */
-  readonly scheme: string | null;
 }
 
 /** The gateway as an OAuth protected resource (RFC 9728). Each address has its own documents. */

@@ -2,12 +2,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { isoTime, type Timer } from "../../runtime/time/clock.ts";
+import type { AccountEntry, BeginSignIn } from "../authorization-server/account-sign-ins.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
-import type { Principal } from "../client-handle.ts";
+import type { Principal, ReachedAt } from "../client-handle.ts";
 import { isOfEntry } from "../client-sign-in/granted-access.ts";
 import { type Grant, type GrantLimits, type GrantStore, Grants } from "../client-sign-in/grants.ts";
-import { isServerPath } from "../client-sign-in/protected-resource.ts";
+import { isConnectPath, isServerPath, ownEndpoint } from "../client-sign-in/protected-resource.ts";
 import type { LocalUsers, UserEntry } from "../middleware/incoming-auth.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
 import type { RefusedRequest } from "../middleware/refusal-audit.ts";
@@ -20,6 +21,8 @@ interface ClientGrantsParts extends RuntimeTools {
   readonly hasGroup: (name: string) => boolean;
   readonly accessOf: (principal: Principal) => readonly ServerAccess[];
   readonly refused: (request: RefusedRequest) => void;
+  readonly begin: BeginSignIn;
+  readonly connected: (account: AccountEntry) => void;
 }
 
 /** The wall clock may be set while a timer runs. */
@@ -54,10 +57,23 @@ export class ClientGrants implements Disposable {
   ): boolean => {
     const { store, rules } = this.#parts;
     const isOn = store !== undefined && rules().authentication.resource?.closedBecause !== undefined;
-    if (!isOn || !isServerPath(address.path)) return false;
+    const hasAccounts = rules().config.backends.some(({ accounts }) => accounts === "each");
+    const isServed = isConnectPath(address.path) ? hasAccounts : isOn && isServerPath(address.path);
+    if (!isServed) return false;
     void this.server().then((server) => server.handle(request, response, address));
     return true;
   };
+
+  /** Where the user signs in to the own account, at the gateway's address that the client uses; or why there is no page. */
+  async connectAt(
+    account: AccountEntry,
+    address: ReachedAt | undefined,
+  ): Promise<{ readonly url: string } | { readonly closedBecause: string }> {
+    if (address === undefined) return { closedBecause: "this client has no address of the gateway" };
+    const endpoint = ownEndpoint(address, this.#parts.rules().config.server?.publicUrl ?? null);
+    if ("closedBecause" in endpoint) return endpoint;
+    return { url: (await this.server()).accounts.addressFor(account, endpoint.base) };
+  }
 
   /** Reads the grants, if the configuration lets clients have some. */
   async load({ incomingAuth }: GatewayConfig): Promise<void> {

@@ -23,6 +23,7 @@ import type { OwnerQuestions } from "../middleware/owner-questions.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
 import { accessSummary } from "./access-report.ts";
+import { accountSignIn } from "./account-sign-in.ts";
 import { backendTransports } from "./backend-transports.ts";
 import { ClientGrants } from "./client-grants.ts";
 import { drainGateway } from "./drain-gateway.ts";
@@ -129,6 +130,8 @@ export class Gateway implements AsyncDisposable {
       hasGroup: (name) => this.serving.hasGroup(name),
       accessOf: (principal) => accessSummary(this.serving.access(principal)),
       refused: (request) => this.#front.requestRefused(request),
+      begin: accountSignIn(options.signIn, clock, () => this.pool),
+      connected: ({ backend, user }) => void this.pool.restart(backend, user),
     });
     this.clients.grants.onChanged = () => {
       if (this.#ending === null) this.#apply(this.serving.rules);
@@ -443,6 +446,7 @@ export class Gateway implements AsyncDisposable {
       remembered: this.#lists,
       routeOverrides: this.#names.routeOverrides,
       signIn: (...whose) => this.#signIns?.notice(...whose) ?? null,
+      connectAt: (account, { address }) => this.clients.connectAt(account, address),
       openTransport: backendTransports({
         ...options,
         warden: this.#warden,

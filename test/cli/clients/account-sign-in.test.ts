@@ -9,18 +9,22 @@ import {
   startAuthorizationServer,
 } from "../../gateway/backends/server-sign-in/authorization-server.ts";
 import { startProtectedServer } from "../../gateway/backends/server-sign-in/protected-server.ts";
-import { connectLight } from "../../mcp/light-client.ts";
+import { connectLight, type LightReply } from "../../mcp/light-client.ts";
+import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, serveHere, startCommand } from "../command-line.ts";
 
-async function startHome(t: TestContext) {
+/** Where this member is left out, answers do not say which issuer gave them. */
+const SILENT = { drop: ["authorization_response_iss_parameter_supported"] };
+
+async function startHome(t: TestContext, alters = {}) {
   const [home, port, issuer] = await Promise.all([
     temporaryFolder(t),
     freePort(),
-    startAuthorizationServer(t, { accessTokenSecs: 3600 }),
+    startAuthorizationServer(t, { alters }),
   ]);
   const remote = await startProtectedServer(t, issuer, { isOfAccounts: true });
   const config = `[server]
@@ -56,6 +60,15 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
       const reply = await client.ask("tools/call", { name: "whoami", arguments: {} });
       return "error" in reply ? reply.error.message : Object(reply.result["content"])[0].text;
     },
+    /** The reply to a call of a client with these capabilities, of the older protocol. */
+    async replied(token: string, capabilities = {}): Promise<LightReply> {
+      await using client = await connectLight(url, { token, capabilities });
+      return client.ask("tools/call", { name: "whoami", arguments: {} });
+    },
+    /** Where a user signs in, as his call is told. */
+    async address(token: string): Promise<string> {
+      return /open (http\S+)/.exec(await self.whose(token))?.[1] ?? "";
+    },
     async called(): Promise<string> {
       const { stdout, stderr } = await run(["call", "whoami"]);
       return stdout + stderr;
@@ -83,7 +96,7 @@ test("E1 at a server with an account for each user, each signs in separately, an
   await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
   assert.match(await b.called(), /^owner-there/);
   const needed = await b.whose(b.tokens.ben);
-  assert.match(needed, /wants a login[\s\S]*mountaineer backends login far --as ben/);
+  assert.match(needed, /wants a login[\s\S]*open http:\/\/127.0.0.1:\d+\/connect\/[\w-]+/);
   const refused = await b.run(["backends", "login", "far", "--as", "ben"]);
   assert.match(refused.stderr, /nothing was changed: --yes/);
   const unknown = await b.run(["backends", "login", "far", "--as", "eve", "--yes"]);
@@ -120,5 +133,128 @@ test("E1 at a server with an account for each user, each signs in separately, an
   const revoked = b.issuer.count("/token/revocation");
   await ends(b.run(["users", "remove", "ben"]), 0);
   assert.equal(b.issuer.count("/token/revocation"), revoked + 1);
+  assert.deepEqual(await b.kept(), []);
+});
+
+interface Page {
+  readonly status: number;
+  readonly text: string;
+  /** Where the page goes on its own. */
+  readonly next: string;
+  /** The name under which the issuer's answer came, in a form. */
+  readonly arrival: string;
+}
+
+/** A browser with its cookies, each for its path. */
+function openBrowser() {
+  const cookies = new Map<string, string>();
+  return async (url: string, form?: Record<string, string>, origin = new URL(url).origin): Promise<Page> => {
+    const sent = [...cookies].filter(([path]) => new URL(url).pathname.startsWith(path));
+    const response = await fetch(url, {
+      method: form === undefined ? "GET" : "POST",
+      headers: {
+        ...(form !== undefined && origin !== "" && { origin }),
+        cookie: sent.map(([, pair]) => pair).join("; "),
+      },
+      ...(form !== undefined && { body: new URLSearchParams(form) }),
+    });
+    for (const cookie of response.headers.getSetCookie()) {
+      assert.match(cookie, /; HttpOnly; SameSite=Strict$/);
+      const [, pair = "", path = ""] = /^([^;]*); Path=([^;]*)/.exec(cookie) ?? [];
+      cookies.set(path, pair);
+    }
+    const text = await response.text();
+    const next = /content="0;url=([^"]*)"/.exec(text)?.[1]?.replaceAll("&amp;", "&") ?? "";
+    return {
+      status: response.status,
+      text,
+      next,
+      arrival: /name="arrival" value="([^"]*)"/.exec(text)?.[1] ?? "",
+    };
+  };
+}
+
+test("E1 a call tells the user where to sign in: the page asks for the own token, and one browser goes from beginning to end", async (t) => {
+  const path = "/.well-known/openid-configuration";
+  await using b = await startHome(t, { [path]: SILENT, "/.well-known/oauth-authorization-server": SILENT });
+  await b.login([], "owner-there");
+  await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
+  const address = await b.address(b.tokens.ben);
+  assert.equal(await b.address(b.tokens.ben), address, "the same until it has ended");
+  const elicited = await b.replied(b.tokens.ben, { elicitation: { url: {} } });
+  assert.ok("error" in elicited && elicited.error.code === -32042);
+  assert.equal(Object(elicited.error.data).elicitations[0].url, address);
+  const headers = { authorization: `Bearer ${b.tokens.ben}` };
+  const call = { name: "whoami", arguments: {} };
+  const asked = await ask(b.url, "tools/call", call, { headers });
+  const [[key = "", request] = []] = Object.entries(Object(asked.result?.["inputRequests"]));
+  assert.equal(Object(request).params.url, address);
+
+  const visit = openBrowser();
+  const first = await visit(address);
+  assert.ok(first.status === 200 && !/ben|far/.test(first.text), "it names no one");
+  const toIssuer = await visit(address, { token: b.tokens.ben });
+  assert.match(new URL(toIssuer.next).searchParams.get("redirect_uri") ?? "", /\/connect\/far\/callback$/);
+  const callback = await agree(toIssuer.next, b.issuer.issuer, "ben-there", true);
+  const exchanged = b.issuer.count("/token");
+  const arrived = await visit(callback);
+  const offered = await visit(arrived.next);
+  assert.match(offered.text, /becomes the one of <b>ben<\/b> at the server <b>far<\/b>/);
+  assert.equal(b.issuer.count("/token"), exchanged, "nothing is exchanged before Connect");
+  assert.equal((await visit(address, { arrival: offered.arrival }, "")).status, 403, "without our Origin");
+  const connected = await visit(address, { arrival: offered.arrival });
+  assert.match(connected.text, /is now the one of <b>ben<\/b>/);
+  assert.equal((await visit(address, { arrival: offered.arrival })).status, 410, "once");
+  assert.equal((await visit(callback)).status, 410, "a used state");
+
+  const requestState = asked.result?.["requestState"];
+  const inputResponses = { [key]: { action: "accept" } };
+  const repeated = await ask(b.url, "tools/call", { ...call, requestState, inputResponses }, { headers });
+  assert.equal(textOf(repeated), "ben-there", JSON.stringify(repeated));
+  assert.equal(await b.whose(b.tokens.ben), "ben-there");
+  assert.match(await b.whose(b.tokens.ann), /sign in with your own account/);
+  assert.match(await b.called(), /^owner-there/);
+});
+
+test("E1 no one's account becomes another's: copied addresses, issuers' addresses, answers under other names, two tabs, a renewed token", async (t) => {
+  await using b = await startHome(t);
+  await b.login([], "owner-there");
+  await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
+  const [ann, ben] = [openBrowser(), openBrowser()];
+
+  // Ben's address in Ann's hands takes only Ben's token, and few others.
+  const copied = await b.address(b.tokens.ben);
+  for (let wrong = 0; wrong < 5; wrong += 1)
+    assert.equal((await ann(copied, { token: b.tokens.ann })).status, 401);
+  assert.equal((await ben(copied, { token: b.tokens.ben })).status, 410);
+
+  // Ann begins, and sends the issuer's address to Ben.
+  const hers = await b.address(b.tokens.ann);
+  const sent = await ann(hers, { token: b.tokens.ann });
+  const his = await agree(sent.next, b.issuer.issuer, "ben-there", true);
+  assert.equal((await ben(his.replace("/far/", "/other/"))).status, 410, "another server's redirect");
+  const arrived = await ben(his);
+  assert.equal((await ann(hers, { arrival: "a-guess" })).status, 403, "only the cookie");
+  const refused = await ben(arrived.next);
+  assert.equal(refused.status, 403, "no cookie");
+  assert.match(refused.text, /begun in another browser/);
+  const arrival = new URL(arrived.next).searchParams.get("arrival") ?? "";
+  assert.equal(
+    (await ann(hers, { arrival })).status,
+    410,
+    "it has ended, also where Ben is asked for his address",
+  );
+
+  // Two tabs: only the last one counts.
+  const tabs = await b.address(b.tokens.ann);
+  const [one, other] = [await ann(tabs, { token: b.tokens.ann }), await ann(tabs, { token: b.tokens.ann })];
+  assert.equal((await ann(await agree(one.next, b.issuer.issuer, "ann-there", true))).status, 410);
+  const page = await ann((await ann(await agree(other.next, b.issuer.issuer, "ann-there", true))).next);
+  assert.equal((await ann(tabs, { arrival: page.arrival }, "http://evil.example")).status, 403);
+
+  // A page that was left open ends with the token.
+  await ends(b.run(["users", "renew", "ann", "--overlap", "0"]), 0);
+  assert.equal((await ann(tabs, { arrival: page.arrival })).status, 410);
+  assert.equal(b.issuer.count("/token authorization_code"), 1, "the owner's");
   assert.deepEqual(await b.kept(), []);
 });

@@ -2,14 +2,14 @@
 // subscriptions and tasks, from the user's first call on.
 import type { BackendRoute, ServedBackend } from "../../../config/snapshot.ts";
 import { isUserName, type SecretReference, userSecretName } from "../../../secrets/reference.ts";
-import type { Principal } from "../../client-handle.ts";
-import { BACKEND_UNAVAILABLE, errorReply, isError, type Reply } from "../../json-rpc.ts";
-import { oneLine } from "../instance/failures.ts";
+import type { ClientHandle, Principal } from "../../client-handle.ts";
+import { BACKEND_UNAVAILABLE, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { UserAccount } from "../policy/backend-pool-contract.ts";
 import type { SignInAccount } from "../transports/transport-authorization.ts";
 import { Backend } from "./backend.ts";
 import type { PoolTools } from "./backend-contract.ts";
-import { refusal } from "./refusals.ts";
+import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
+import { refusal, signInNeeded } from "./refusals.ts";
 
 /** Of one server. Above it, the one that was not used for longest ends. */
 const MOST_ACCOUNTS = 64;
@@ -81,14 +81,22 @@ export class AccountBackends {
   }
 
   /** Runs the request at the principal's own backend. */
-  async run(name: string, principal: Principal, run: (backend: Backend) => Promise<Reply>): Promise<Reply> {
-    const found = this.#find(name, principal);
+  async run(
+    name: string,
+    client: ClientHandle,
+    declared: JsonObject,
+    run: (backend: Backend) => Promise<Reply>,
+  ): Promise<Reply> {
+    const found = this.#find(name, client.principal);
     if (typeof found === "string") return refusal(found);
     const reply = await run(found.backend);
     if (!isError(reply) || reply.error.code !== BACKEND_UNAVAILABLE) return reply;
     const notice = this.#tools.signIn?.(name, found.account) ?? null;
     if (notice === null || notice.code === "token_not_renewed") return reply;
-    return errorReply(BACKEND_UNAVAILABLE, `${oneLine(notice.title)}; ${notice.hint}`);
+    const { user, entry } = found.account;
+    const account = entry === null ? null : { backend: name, user, entry: entry.id };
+    const at = account === null ? null : await this.#tools.connectAt?.(account, client);
+    return signInNeeded(notice, at ?? null, declared);
   }
 
   /** The principal's own backend. Returns the reason as a text if there can be none. */
@@ -121,6 +129,13 @@ export class AccountBackends {
     const one = { backend, account: whose, usedMs };
     own.set(user, one);
     return one;
+  }
+
+  /** The server as the account has it; null: there is none now. */
+  connectionOf(name: string, account: string): ConnectionOutcome | null {
+    const config = this.#configs.get(name);
+    if (config?.accounts !== "each") return null;
+    return resolveConnection(ofAccount(config, account).connection, this.#tools.environment);
   }
 
   /** Calls in flight get the error. */

@@ -1,5 +1,6 @@
 // What a backend needs from the daemon and the pool.
 import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -61,6 +62,11 @@ export interface PoolTools extends BackendTools {
   ) => OpenTransport;
   /** The problem with a backend's sign-in. Absent: there are no sign-ins. */
   readonly signIn?: (backend: string, account?: SignInAccount) => SignInNotice | null;
+  /** Where the account's user signs in, or why there is no such page. Absent: nowhere. */
+  readonly connectAt?: (
+    account: { readonly backend: string; readonly user: string; readonly entry: string },
+    client: ClientHandle,
+  ) => Promise<{ readonly url: string } | { readonly closedBecause: string }>;
   /** The backend is one user's account, which starts with a call. Absent: false. */
   readonly isOfAccount?: true;
   /** From 0 to 1. */

@@ -4,7 +4,7 @@ import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CatalogSource, Listings } from "../../catalog/catalog.ts";
-import type { ClientHandle, Principal } from "../../client-handle.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { ListKind, McpLogLevel } from "../../protocol.ts";
 import { LIST_WAIT_MS, type ListUse } from "../instance/list-age.ts";
@@ -112,7 +112,8 @@ export class BackendPool implements AsyncDisposable {
 
   /** Never rejects. Waits within the call's deadline for an instance that is being started. */
   call(name: string, call: PoolCall): Promise<Reply> {
-    return this.#at(name, call.handle?.client ?? null, (backend) => backend.call(call));
+    const { client = null, declared = client?.capabilities } = call.handle ?? {};
+    return this.#at(name, client, (backend) => backend.call(call), declared);
   }
 
   subscribe(name: string, uri: string, client: ClientHandle): Promise<Reply> {
@@ -130,14 +131,15 @@ export class BackendPool implements AsyncDisposable {
   /** The only way from a client to an instance: at a server with an account for each user, to the client's own. */
   #at(
     name: string,
-    client: { readonly principal: Principal } | null,
+    client: ClientHandle | null,
     run: (backend: Backend) => Promise<Reply>,
+    declared: JsonObject = {},
   ): Promise<Reply> {
     const shared = this.#backends.get(name);
     if (shared === undefined) return this.#unknown(name);
     const isOwn = shared.hasAccounts && client !== null && client.principal.kind !== "owner";
     if (isOwn && this.#stopping !== null) return refusal(STOPPING);
-    return isOwn ? this.#accounts.run(name, client.principal, run) : run(shared);
+    return isOwn ? this.#accounts.run(name, client, declared, run) : run(shared);
   }
 
   /** Notifies only the client's own instances (`per-client`). */
@@ -229,6 +231,10 @@ export class BackendPool implements AsyncDisposable {
     const isDone = (backend: Backend): boolean =>
       backend.isStarted || backend.runsInPrevious || backend.waitsForData;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
+  }
+
+  connectionOf(...account: Parameters<AccountBackends["connectionOf"]>) {
+    return this.#accounts.connectionOf(...account);
   }
 
   isComing(name: string): boolean {

@@ -179,20 +179,26 @@ export class Backend {
     this.#shared.trigger("config");
   }
 
-  /** The lists that the server had before are published before the first decision. Calls of a user's account wait for its start. */
+  /** The lists that the server had before are published before the first decision. */
   #recall(): void {
     const { published } = this;
-    const { decision } = this.#shared;
     const { needs, tools } = this.#state;
     if (tools.isOfAccount === true) {
-      const memory: BackendMemory = { ...decision.memory, waitReason: "crash" };
-      this.#shared.decision = { ...decision, memory, calls: { kind: "wait" } };
+      this.#awaitStart();
       return;
     }
+    const { decision } = this.#shared;
     published.recall();
     const isFirst = decision.memory.revision === NEW_BACKEND.revision;
     if (!isFirst || published.listedAtMs === null || (needs !== null && needs.data.kind !== "there")) return;
     this.#shared.decision = { ...decision, calls: { kind: "wait" } };
+  }
+
+  /** Calls of a user's account wait for its next start. */
+  #awaitStart(): void {
+    const { decision } = this.#shared;
+    const memory: BackendMemory = { ...decision.memory, waitReason: "crash" };
+    this.#shared.decision = { ...decision, memory, calls: { kind: "wait" } };
   }
 
   recheck(): void {
@@ -374,6 +380,7 @@ export class Backend {
     state.epoch++;
     state.revision++;
     this.#shared.isDue = true;
+    if (state.tools.isOfAccount === true && this.#shared.serving === null) this.#awaitStart();
     this.#shared.trigger("user");
   }
 

@@ -10,6 +10,7 @@ import {
   number,
   numberThat,
   object,
+  optional,
   reader,
   type TypeOf,
   text,
@@ -159,6 +160,8 @@ const grantShape = object({
   /** Wall ms; null: unknown. */
   expiresAtMs: nullable(number),
   refreshToken: nullable(text),
+  /** The name of the account, if the issuer told it. */
+  accountName: optional(nullable(text)),
   /** Wall ms. */
   obtainedAtMs: number,
   /** Start of a renewal whose outcome is not stored yet, wall ms; null: there is no such renewal. */

@@ -28,6 +28,8 @@ export interface LoginRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
   readonly method: "browser" | "paste";
+  /** With `paste`: where the browser arrives. Absent: at this machine, where nothing listens. */
+  readonly redirectUri?: string;
   /** Scopes that are requested in addition to the scopes that the server wants. */
   readonly moreScopes: readonly string[];
 }
@@ -123,7 +125,7 @@ interface SignInContext {
 async function byBrowser(context: SignInContext) {
   const { request, person, library, server, scopes, signal } = context;
   await using listener = request.method === "browser" ? await openListener(context) : null;
-  const redirectUri = listener?.redirectUri ?? pasteAddress(context);
+  const redirectUri = listener?.redirectUri ?? request.redirectUri ?? pasteAddress(context);
   const client = await clientFor(context, redirectUri);
   const code: CodeRequest = {
     target: server,
@@ -138,7 +140,9 @@ async function byBrowser(context: SignInContext) {
   const answering = listener?.answer(code.state, signal) ?? null;
   person.visit(address);
   const answer =
-    answering === null ? pastedAddress(await person.paste(signal), redirectUri) : await answering;
+    answering === null
+      ? pastedAddress(await unlessAborted(person.paste(signal), signal), redirectUri)
+      : await answering;
   return { client, redirectUri, tokens: await tokensForCode(code, answer, library) };
 }
 

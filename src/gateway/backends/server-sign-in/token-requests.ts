@@ -1,4 +1,5 @@
 // Requests for tokens to an authorization server, and their answers.
+import { printable } from "../../../runtime/text/plain-text.ts";
 import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { failed, isSafeForTokens } from "./bounded-fetch.ts";
 import { type ClientIdentity, clientAuth, machineAuth } from "./client.ts";
@@ -22,6 +23,7 @@ export interface Tokens {
 type TokenAnswer = Awaited<ReturnType<OAuthLibrary["processRefreshTokenResponse"]>>;
 
 const LONGEST_TOKEN = 64 * 1024;
+const LONGEST_NAME = 200;
 /** Characters that a header can carry. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
@@ -143,7 +145,11 @@ function scopeParameters(scopes: readonly string[] | null): Record<string, strin
 }
 
 /** `answer`: the address to which the browser was sent. Rejects with `sign_in_failed`. */
-export async function tokensForCode(request: CodeRequest, answer: URL, tools: OAuthTools): Promise<Tokens> {
+export async function tokensForCode(
+  request: CodeRequest,
+  answer: URL,
+  tools: OAuthTools,
+): Promise<Tokens & { readonly accountName: string | null }> {
   const { oauth, options } = tools;
   const { server, resource } = request.target;
   const client = { client_id: request.client.id };
@@ -159,7 +165,10 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
       { ...options, additionalParameters: about(resource) },
     );
     const tokens = await oauth.processAuthorizationCodeResponse(server, client, response);
-    return tokensOf(tokens, tools, server.issuer);
+    const claims = oauth.getValidatedIdTokenClaims(tokens);
+    const name = claims?.["email"] ?? claims?.["preferred_username"] ?? claims?.["name"] ?? claims?.sub;
+    const accountName = typeof name === "string" ? printable(name.slice(0, LONGEST_NAME)) : null;
+    return { ...tokensOf(tokens, tools, server.issuer), accountName };
   } catch (error) {
     throw asSignInFailure(oauth, error, server.issuer);
   }

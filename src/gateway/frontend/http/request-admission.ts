@@ -164,6 +164,7 @@ export class RequestAdmission {
       this.refuseSession(authenticated, { kind: "unknown" });
       return null;
     }
+    found.address = addressOf(authenticated.request);
     const version = headers["mcp-protocol-version"];
     if (version === undefined || isProtocolVersion(version)) return found;
     this.#refuse(authenticated, { status: 400, message: "the MCP-Protocol-Version is not supported" });

@@ -22,6 +22,7 @@ import {
   type Accepts,
   type AuthenticatedRequest,
   accepted,
+  addressOf,
   groupOf,
   headersOf,
   NO_EVENTS,
@@ -217,7 +218,12 @@ export class StreamableHttp implements Disposable {
       return;
     }
     const { id } = message.message;
-    const via = { trace: traceOf(request), group: groupOf(request.url), folder: null };
+    const via = {
+      trace: traceOf(request),
+      group: groupOf(request.url),
+      folder: null,
+      address: addressOf(request),
+    };
     const checked = checkModern(message.message, principal, headers, via);
     if (!checked.ok) {
       refuse(post, { ...checked.reply.error, status: checked.status, id });

@@ -1,7 +1,7 @@
 // Checks a request of protocol 2026-07-28: what `_meta` says of the client, and whether the HTTP headers match the body.
 import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { takeCaller } from "../../caller-marks.ts";
-import type { Principal } from "../../client-handle.ts";
+import type { Principal, ReachedAt } from "../../client-handle.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -57,6 +57,7 @@ export interface ModernRequest {
   /** Null: the client wants no progress notifications. */
   readonly progressToken: RpcId | null;
   readonly trace: TraceHeaders | null;
+  readonly address?: ReachedAt | undefined;
 }
 
 export type Checked =
@@ -85,7 +86,7 @@ export function checkModern(
   { id, method, params = {} }: RpcRequest,
   principal: Principal,
   headers: Headers | null,
-  via: Pick<ModernRequest, "trace" | "group" | "folder"> & { readonly caller?: string | null },
+  via: Pick<ModernRequest, "trace" | "group" | "folder" | "address"> & { readonly caller?: string | null },
 ): Checked {
   const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
   if (method === "initialize" && !isModern(params)) {
@@ -122,6 +123,7 @@ export function checkModern(
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,
       trace: via.trace,
+      address: via.address,
     },
   };
 }

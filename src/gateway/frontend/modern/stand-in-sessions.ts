@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { ShortLivedSet } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
-import { type Principal, principalKey } from "../../client-handle.ts";
+import { type Principal, principalKey, type ReachedAt } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
@@ -61,6 +61,7 @@ export class StandInSession implements SessionPort {
   /** Its own instances start in this folder, so it never changes. */
   readonly folder: string | null;
   logLevel: McpLogLevel | null;
+  address: ReachedAt | undefined;
   busy = true;
   readonly #ended = new AbortController();
 
@@ -73,6 +74,7 @@ export class StandInSession implements SessionPort {
     this.group = group;
     this.folder = folder;
     this.logLevel = logLevel;
+    this.address = request.address;
   }
 
   get ended(): AbortSignal {
@@ -137,6 +139,7 @@ export class StandInSessions implements Disposable {
     standIn.capabilities = capabilitiesOf(request);
     standIn.group = request.group;
     standIn.logLevel = request.logLevel;
+    standIn.address = request.address;
     standIn.busy = true;
     return standIn;
   }

@@ -9,6 +9,7 @@ import {
   mayResumeAs,
   type Principal,
   principalKey,
+  type ReachedAt,
   type ServerRequest,
 } from "../../client-handle.ts";
 import {
@@ -86,6 +87,7 @@ export class Session implements SessionPort {
   readonly transport?: "sse";
   readonly messageLimitBytes?: number;
   logLevel: McpLogLevel | null = null;
+  address?: ReachedAt;
   /** Number of calls that have not settled; a cancelled call counts until it settles. */
   inFlight = 0;
   readonly #options: SessionOptions;
