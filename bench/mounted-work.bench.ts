@@ -72,6 +72,11 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   const rows = [...WORK.map(([what]) => what), "faults"];
   if (isOwnNetwork()) {
     await run("tc", "qdisc add dev lo root tbf rate 20mbit burst 256kb latency 100ms".split(" "));
+    for (const { share } of mounts)
+      await writeFile(join(rig.exportPath(share), "slow"), Buffer.alloc(8 * MIB, 1));
+    await untilListedAnew();
+    // A mount that was fast until now notices that it is slow.
+    for (const { at } of mounts) await run("md5sum", [join(at, "slow")], { timeout: STEP_MS });
     await mapped("faults-20-mbit", 0, SHAPED_FAULTS);
     rows.push("faults-20-mbit");
   } else say("  not shaped to 20 Mbit: run it by unshare -n, with lo up");
