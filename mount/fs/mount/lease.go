@@ -57,24 +57,6 @@ func (n *node) endLease() {
 	}
 }
 
-// afterClose removes the hidden names after the last close.
-func (n *node) afterClose() {
-	n.mu.Lock()
-	isLast := len(n.open) == 0 && n.closing == 0
-	hidden := n.hidden
-	if isLast {
-		n.hidden = nil
-	}
-	n.mu.Unlock()
-	if !isLast {
-		return
-	}
-	n.endLease()
-	for _, path := range hidden {
-		n.share.removeHidden(path, n)
-	}
-}
-
 // useLease sets the lease key by which the file was opened at that path.
 func (n *node) useLease(path string, key smb2.LeaseKey) {
 	n.mu.Lock()

@@ -172,6 +172,24 @@ func (n *node) addHidden(hidden string) {
 	n.share.background.Go(safely.Of(n.afterClose))
 }
 
+// afterClose removes the hidden names after the last close.
+func (n *node) afterClose() {
+	n.mu.Lock()
+	isLast := len(n.open) == 0 && n.closing == 0
+	hidden := n.hidden
+	if isLast {
+		n.hidden = nil
+	}
+	n.mu.Unlock()
+	if !isLast {
+		return
+	}
+	n.endLease()
+	for _, path := range hidden {
+		n.share.removeHidden(path, n)
+	}
+}
+
 // removeHidden removes a hidden file that no program has open.
 func (s *Share) removeHidden(path string, n *node) {
 	if err := s.remove(context.Background(), path, false, n); err != nil && !isAbsent(err) {

@@ -16,14 +16,14 @@ import (
 // How a reported folder reads its entries, compares them with those before, and reports the differences.
 
 // readNow reads the entries of these names, or of the whole folder.
-func (h *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
+func (f *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
 	now = map[string]found{}
 	use := client.Needs{Session: client.Files, NoWait: true}
 	if mustList || len(names) > statAtMost {
-		all, err := atPath(context.Background(), h.node, use, func(t client.Attempt, path string) ([]found, error) { return listAll(t, path, cachedAtMost) })
+		all, err := atPath(context.Background(), f.node, use, func(t client.Attempt, path string) ([]found, error) { return listAll(t, path, cachedAtMost) })
 		if err == nil {
 			for _, each := range all {
-				if name := h.node.share.characters.fromServer(each.stat.FileName); !isHidden(name) {
+				if name := f.node.share.characters.fromServer(each.stat.FileName); !isHidden(name) {
 					now[name] = each
 				}
 			}
@@ -34,7 +34,7 @@ func (h *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (n
 		}
 	}
 	for name := range names {
-		at, err := atName(context.Background(), h.node, name, use, statAt)
+		at, err := atName(context.Background(), f.node, name, use, statAt)
 		if err == nil {
 			now[name] = at
 		} else if !isAbsent(err) {
@@ -45,11 +45,11 @@ func (h *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (n
 }
 
 // report reports how these names differ from before; false: some have to be reported later.
-func (h *reportedFolder) report(names map[string]smb2.Change, now map[string]found) bool {
-	if len(h.before) > 2*cachedAtMost {
-		h.before, h.isWhole = map[string]entry{}, false
+func (f *reportedFolder) report(names map[string]smb2.Change, now map[string]found) bool {
+	if len(f.before) > 2*cachedAtMost {
+		f.before, f.isWhole = map[string]entry{}, false
 	}
-	created, removed, changed := h.differences(names, now)
+	created, removed, changed := f.differences(names, now)
 	isReported := true
 	for _, name := range created {
 		at := now[name]
@@ -57,40 +57,40 @@ func (h *reportedFolder) report(names map[string]smb2.Change, now map[string]fou
 		if at.stat.IsDir() {
 			is.Do = newFolder
 		}
-		i := slices.IndexFunc(removed, func(each string) bool { return h.before[each].id == at.stat.FileId && at.stat.FileId != 0 })
+		i := slices.IndexFunc(removed, func(each string) bool { return f.before[each].id == at.stat.FileId && at.stat.FileId != 0 })
 		if i >= 0 {
 			is = report{Do: movedTo, Name: removed[i], To: name}
 			removed = slices.Delete(removed, i, i+1)
 		}
-		isReported = h.reportOne(is, at) && isReported
+		isReported = f.reportOne(is, at) && isReported
 	}
 	for _, name := range removed {
 		is := report{Do: goneFile, Name: name}
-		if h.before[name].isFolder {
+		if f.before[name].isFolder {
 			is.Do = goneFolder
 		}
-		isReported = h.reportOne(is, h.before[name].found()) && isReported
+		isReported = f.reportOne(is, f.before[name].found()) && isReported
 	}
 	for _, name := range changed {
-		isReported = h.reportOne(report{Do: changedFile, Name: name}, now[name]) && isReported
+		isReported = f.reportOne(report{Do: changedFile, Name: name}, now[name]) && isReported
 	}
 	return isReported
 }
 
 // differences sorts the names by what has happened to them. A name whose earlier entry is unknown existed unless the server's notice says that it
 // is new.
-func (h *reportedFolder) differences(names map[string]smb2.Change, now map[string]found) (created, removed, changed []string) {
+func (f *reportedFolder) differences(names map[string]smb2.Change, now map[string]found) (created, removed, changed []string) {
 	for name, notice := range names {
-		was, wasThere := h.before[name]
+		was, wasThere := f.before[name]
 		at, isThere := now[name]
-		if !wasThere && !h.isWhole {
+		if !wasThere && !f.isWhole {
 			wasThere = !notice.IsNew
 			was = entry{}
 			if !isThere && wasThere {
-				h.before[name] = h.unknownEntry(name)
+				f.before[name] = f.unknownEntry(name)
 			}
 		}
-		_, isSuppressed := h.suppressed[name]
+		_, isSuppressed := f.suppressed[name]
 		switch {
 		case isSuppressed || !wasThere && !isThere:
 		case wasThere && !isThere:
@@ -107,15 +107,15 @@ func (h *reportedFolder) differences(names map[string]smb2.Change, now map[strin
 }
 
 // reportOne has the kernel drop its cache and report the change. A change that cannot be reported now is checked again later.
-func (h *reportedFolder) reportOne(is report, at found) bool {
-	n := h.node
+func (f *reportedFolder) reportOne(is report, at found) bool {
+	n := f.node
 	is.Folder, is.At = n.Path(nil), at.stat.LastWriteTime
 	name := cmp.Or(is.To, is.Name)
 	child := n.childOf(name)
 	if child != nil && is.Do == changedFile && child.Mode() == syscall.S_IFLNK {
 		// The kernel reads its target again, which no program can watch here.
 		_ = n.NotifyEntry(name)
-		h.before[name] = entryOf(at.stat)
+		f.before[name] = entryOf(at.stat)
 		return true
 	}
 	if child != nil && is.Do == changedFile {
@@ -130,15 +130,15 @@ func (h *reportedFolder) reportOne(is report, at found) bool {
 		err = n.share.repeats.report(n, is, at)
 	}
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
-		h.checkLater(map[string]smb2.Change{is.Name: {}, name: {}}, false)
+		f.checkLater(map[string]smb2.Change{is.Name: {}, name: {}}, false)
 		return false
 	}
 	if err != nil {
 		log.Printf("a change by another client is not reported: %v", err)
 	}
-	delete(h.before, is.Name)
+	delete(f.before, is.Name)
 	if is.Do != goneFile && is.Do != goneFolder {
-		h.before[name] = entryOf(at.stat)
+		f.before[name] = entryOf(at.stat)
 	}
 	return true
 }

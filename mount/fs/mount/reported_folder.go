@@ -27,10 +27,10 @@ const (
 type reportedFolder struct {
 	node *node
 	// It is below a configured folder, and no program watches it: entries are only known of names that have changed.
-	isNamed   bool
-	wake      chan struct{}
-	ended     chan struct{}
-	hasBefore atomic.Bool // before is complete, or cannot be
+	isConfigured bool
+	wake         chan struct{}
+	ended        chan struct{}
+	hasBefore    atomic.Bool // before is complete, or cannot be
 	// Only used by the goroutine of run. isWhole: before has all entries; suppressed: changed locally, not to be reported.
 	before     map[string]entry
 	isWhole    bool
@@ -65,41 +65,41 @@ func (e entry) found() found {
 const folderAttribute = 0x10
 
 // notice: the server reports changes of these names; without names, any may have changed.
-func (h *reportedFolder) notice(changed []smb2.Change) {
-	h.mu.Lock()
+func (f *reportedFolder) notice(changed []smb2.Change) {
+	f.mu.Lock()
 	for _, each := range changed {
-		each.Name = h.node.share.characters.fromServer(each.Name)
-		if _, isKnown := h.pending[each.Name]; !isKnown && !isHidden(each.Name) {
-			h.pending[each.Name] = each
+		each.Name = f.node.share.characters.fromServer(each.Name)
+		if _, isKnown := f.pending[each.Name]; !isKnown && !isHidden(each.Name) {
+			f.pending[each.Name] = each
 		}
 	}
-	h.mustList = h.mustList || len(changed) == 0
-	h.limit()
-	h.mu.Unlock()
+	f.mustList = f.mustList || len(changed) == 0
+	f.limitPending()
+	f.mu.Unlock()
 	select {
-	case h.wake <- struct{}{}:
+	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
 // localChange: a program on this machine has changed that name, which the kernel has reported already.
-func (h *reportedFolder) localChange(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.local == nil {
-		h.local = map[string]time.Time{}
+func (f *reportedFolder) localChange(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.local == nil {
+		f.local = map[string]time.Time{}
 	}
-	h.local[name] = time.Now()
+	f.local[name] = time.Now()
 }
 
-func (h *reportedFolder) isLocal(name string) bool {
-	h.mu.Lock()
-	at, isOwn := h.local[name]
-	h.mu.Unlock()
-	if isOwn && time.Since(at) < localFor {
+func (f *reportedFolder) isLocal(name string) bool {
+	f.mu.Lock()
+	at, isLocal := f.local[name]
+	f.mu.Unlock()
+	if isLocal && time.Since(at) < localFor {
 		return true
 	}
-	child := h.node.childOf(name)
+	child := f.node.childOf(name)
 	return child != nil && child.isWritten()
 }
 
@@ -119,7 +119,7 @@ func (n *node) isWritten() bool {
 }
 
 // run reports changes until the folder is dropped.
-func (h *reportedFolder) run() {
+func (f *reportedFolder) run() {
 	var w *watch
 	defer func() {
 		if w != nil {
@@ -127,181 +127,182 @@ func (h *reportedFolder) run() {
 		}
 	}()
 	for {
-		var lost, again <-chan time.Time
-		var over <-chan struct{}
+		var retry, localDue <-chan time.Time
+		var ended <-chan struct{} // of w
 		switch {
-		case h.isNamed:
+		case f.isConfigured:
 		case w == nil:
 			var err error
-			if w, err = h.node.share.folders.subscribe(h.node, h.notice); err != nil {
-				h.node.share.reporter.setMissing(missingFeature(err))
-				w, lost = nil, time.After(reportAgainAfter)
+			if w, err = f.node.share.folders.subscribe(f.node, f.notice); err != nil {
+				f.node.share.reporter.setMissing(missingFeature(err))
+				w, retry = nil, time.After(reportAgainAfter)
 			} else {
-				over = w.ended
-				h.notice(nil)
+				ended = w.ended
+				f.notice(nil)
 			}
 		default:
-			over = w.ended
+			ended = w.ended
 		}
-		if len(h.suppressed) > 0 {
-			again = time.After(localFor)
+		if len(f.suppressed) > 0 {
+			localDue = time.After(localFor)
 		}
 		select {
-		case <-h.ended:
+		case <-f.ended:
 			return
-		case <-h.node.share.reporter.ended:
+		case <-f.node.share.reporter.ended:
 			return
-		case <-lost:
-		case <-over:
+		case <-retry:
+		case <-ended:
 			if lack := missingFeature(w.why); lack != "" {
-				h.node.share.reporter.setMissing(lack)
+				f.node.share.reporter.setMissing(lack)
 				return
 			}
 			w = nil
 			time.Sleep(reportTogether)
-		case <-again:
-			h.adoptLocal()
-		case <-h.wake:
+		case <-localDue:
+			f.adoptLocal()
+		case <-f.wake:
 			time.Sleep(reportTogether)
-			if !h.check() {
+			if !f.check() {
 				time.Sleep(reportAgainAfter)
-				h.notice([]smb2.Change{})
+				f.notice([]smb2.Change{})
 			}
 		}
 	}
 }
 
 // check reports the changes; false: it has to be called again later.
-func (h *reportedFolder) check() bool {
-	if h.node.share.client.OldestWait() > quietFor {
+func (f *reportedFolder) check() bool {
+	if f.node.share.client.OldestWait() > quietFor {
 		return false
 	}
-	h.mu.Lock()
-	pending, mustList := h.pending, h.mustList
-	h.pending, h.mustList = map[string]smb2.Change{}, false
-	h.mu.Unlock()
-	if h.suppressed == nil {
-		h.suppressed, h.before = map[string]struct{}{}, map[string]entry{}
+	f.mu.Lock()
+	pending, mustList := f.pending, f.mustList
+	f.pending, f.mustList = map[string]smb2.Change{}, false
+	f.mu.Unlock()
+	if f.suppressed == nil {
+		f.suppressed, f.before = map[string]struct{}{}, map[string]entry{}
 	}
 	for name := range pending {
-		if h.isLocal(name) {
-			h.suppressed[name] = struct{}{}
+		if f.isLocal(name) {
+			f.suppressed[name] = struct{}{}
 			delete(pending, name)
 		}
 	}
-	if mustList && !h.isNamed && !h.isWhole {
-		if h.readAll(); h.isWhole && len(pending) == 0 {
+	if mustList && !f.isConfigured && !f.isWhole {
+		// The first listing: there is nothing to compare it with but the notices that came before it.
+		if f.readAll(); f.isWhole && len(pending) == 0 {
 			return true
 		}
-		mustList = !h.isWhole
-		h.forgetChanged(pending)
+		mustList = !f.isWhole
+		f.forgetChanged(pending)
 	}
-	now, isWhole, err := h.readNow(pending, mustList)
+	now, isWhole, err := f.readNow(pending, mustList)
 	if err != nil {
-		h.checkLater(pending, mustList)
+		f.checkLater(pending, mustList)
 		return errors.Is(err, client.ErrNoRoute) || isAbsent(err)
 	}
-	if isWhole && h.isWhole {
-		for name := range h.before {
+	if isWhole && f.isWhole {
+		for name := range f.before {
 			pending[name] = smb2.Change{}
 		}
 		for name := range now {
 			pending[name] = smb2.Change{}
 		}
-		h.suppressLocal(pending)
+		f.suppressLocal(pending)
 	}
-	isReported := h.report(pending, now)
-	if h.isNamed && !h.isWhole && isReported {
-		// From now on all entries are known.
-		h.readAll()
+	isReported := f.report(pending, now)
+	if f.isConfigured && !f.isWhole && isReported {
+		// A configured folder in which something changes is read whole once.
+		f.readAll()
 	}
 	return isReported
 }
 
 // forgetChanged turns the new entries of these names into what they were before the change, as far as that is known.
-func (h *reportedFolder) forgetChanged(changed map[string]smb2.Change) {
+func (f *reportedFolder) forgetChanged(changed map[string]smb2.Change) {
 	for name, each := range changed {
-		_, isThere := h.before[name]
-		delete(h.before, name)
+		_, isThere := f.before[name]
+		delete(f.before, name)
 		if !each.IsNew && (isThere || each.IsGone) {
-			h.before[name] = h.unknownEntry(name)
+			f.before[name] = f.unknownEntry(name)
 		}
 	}
 }
 
 // unknownEntry is the entry of a name that existed: only whether it was a folder may be known.
-func (h *reportedFolder) unknownEntry(name string) entry {
-	child := h.node.childOf(name)
+func (f *reportedFolder) unknownEntry(name string) entry {
+	child := f.node.childOf(name)
 	return entry{isFolder: child != nil && child.isFolder()}
 }
 
 // suppressLocal suppresses reports of those names that programs on this machine have changed.
-func (h *reportedFolder) suppressLocal(names map[string]smb2.Change) {
+func (f *reportedFolder) suppressLocal(names map[string]smb2.Change) {
 	for name := range names {
-		h.mu.Lock()
-		_, isOwn := h.local[name]
-		h.mu.Unlock()
-		if isOwn || h.isLocal(name) {
-			h.suppressed[name] = struct{}{}
+		f.mu.Lock()
+		_, isLocal := f.local[name]
+		f.mu.Unlock()
+		if isLocal || f.isLocal(name) {
+			f.suppressed[name] = struct{}{}
 		}
 	}
 }
 
-func (h *reportedFolder) readAll() {
-	now, isWhole, err := h.readNow(nil, true)
-	defer h.hasBefore.Store(true)
-	if h.isWhole = err == nil && isWhole; h.isWhole {
-		h.before = map[string]entry{}
+func (f *reportedFolder) readAll() {
+	now, isWhole, err := f.readNow(nil, true)
+	defer f.hasBefore.Store(true)
+	if f.isWhole = err == nil && isWhole; f.isWhole {
+		f.before = map[string]entry{}
 		for name, at := range now {
-			h.before[name] = entryOf(at.stat)
+			f.before[name] = entryOf(at.stat)
 		}
 	}
 }
 
-func (h *reportedFolder) checkLater(pending map[string]smb2.Change, mustList bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.mustList = h.mustList || mustList
+func (f *reportedFolder) checkLater(pending map[string]smb2.Change, mustList bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mustList = f.mustList || mustList
 	for name, each := range pending {
-		h.pending[name] = each
+		f.pending[name] = each
 	}
-	h.limit()
+	f.limitPending()
 }
 
-// limit replaces too many pending names by a listing. The caller holds mu.
-func (h *reportedFolder) limit() {
-	if len(h.pending) > cachedAtMost {
-		h.pending, h.mustList = map[string]smb2.Change{}, true
+// limitPending replaces too many pending names by a listing. The caller holds mu.
+func (f *reportedFolder) limitPending() {
+	if len(f.pending) > cachedAtMost {
+		f.pending, f.mustList = map[string]smb2.Change{}, true
 	}
 }
 
 // adoptLocal takes local changes into before, without a report.
-func (h *reportedFolder) adoptLocal() {
+func (f *reportedFolder) adoptLocal() {
 	names := map[string]smb2.Change{}
-	for name := range h.suppressed {
-		if !h.isLocal(name) {
+	for name := range f.suppressed {
+		if !f.isLocal(name) {
 			names[name] = smb2.Change{}
 		}
 	}
 	if len(names) == 0 {
 		return
 	}
-	now, _, err := h.readNow(names, false)
+	now, _, err := f.readNow(names, false)
 	if err != nil {
 		return
 	}
-	h.mu.Lock()
-	for name := range h.local {
-		if time.Since(h.local[name]) > localFor {
-			delete(h.local, name)
+	f.mu.Lock()
+	for name := range f.local {
+		if time.Since(f.local[name]) > localFor {
+			delete(f.local, name)
 		}
 	}
-	h.mu.Unlock()
+	f.mu.Unlock()
 	for name := range names {
-		delete(h.suppressed, name)
-		delete(h.before, name)
+		delete(f.suppressed, name)
+		delete(f.before, name)
 		if at, isThere := now[name]; isThere {
-			h.before[name] = entryOf(at.stat)
+			f.before[name] = entryOf(at.stat)
 		}
 	}
 }

@@ -36,13 +36,13 @@ type reporter struct {
 
 // Unreported is nil if all changes are reported.
 func (s *Share) Unreported() *client.Unreported {
-	h := &s.reporter
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.beyondLimit) == 0 && h.missing == "" {
+	r := &s.reporter
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.beyondLimit) == 0 && r.missing == "" {
 		return nil
 	}
-	return &client.Unreported{Folders: slices.Clone(h.beyondLimit), Missing: h.missing}
+	return &client.Unreported{Folders: slices.Clone(r.beyondLimit), Missing: r.missing}
 }
 
 // beginReporting starts reports. In a read-only mount there are none, as the kernel refuses the repeater's calls.
@@ -67,83 +67,83 @@ func (s *Share) endReporting() {
 }
 
 // setWatched sets which inodes programs watch now: folders, or files in them.
-func (h *reporter) setWatched(inodes []uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (r *reporter) setWatched(inodes []uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	wanted := map[*node]bool{}
 	var over []string
 	for _, each := range inodes {
-		n := h.share.folderOf(each)
+		n := r.share.folderOf(each)
 		switch {
 		case n == nil || wanted[n]:
 		case len(wanted) == reportedAtMost:
-			if !h.share.isNamed(n) {
+			if !r.share.isConfigured(n) {
 				over = append(over, n.Path(nil))
 			}
 		default:
 			wanted[n] = true
 		}
 	}
-	isNew := len(over) > 0 && len(h.beyondLimit) == 0
-	h.beyondLimit = over
-	for n, each := range h.folders {
-		if !wanted[n] && !each.isNamed {
-			h.drop(each)
+	isNew := len(over) > 0 && len(r.beyondLimit) == 0
+	r.beyondLimit = over
+	for n, each := range r.folders {
+		if !wanted[n] && !each.isConfigured {
+			r.drop(each)
 		}
 	}
 	for n := range wanted {
-		if each := h.folders[n]; each == nil || each.isNamed {
+		if each := r.folders[n]; each == nil || each.isConfigured {
 			if each != nil {
-				h.drop(each)
+				r.drop(each)
 			}
-			h.add(n, false)
+			r.add(n, false)
 		}
 	}
 	if isNew {
-		safely.Go(func() { h.share.client.Journal(client.Event{Is: "unreported", Path: over[0]}) })
+		safely.Go(func() { r.share.client.Journal(client.Event{Is: "unreported", Path: over[0]}) })
 	}
 }
 
-// isNamed: the folder is a configured one, or below one.
-func (s *Share) isNamed(n *node) bool {
+// isConfigured: the folder is a configured one, or below one.
+func (s *Share) isConfigured(n *node) bool {
 	return slices.ContainsFunc(s.Watch, func(each string) bool {
 		return strings.HasPrefix("/"+n.Path(nil)+"/", strings.TrimSuffix(path.Clean("/"+each), "/")+"/")
 	})
 }
 
 // add: the caller holds mu.
-func (h *reporter) add(n *node, isNamed bool) *reportedFolder {
-	if isNamed && len(h.folders) >= reportedAtMost {
-		for _, other := range h.folders {
-			if other.isNamed {
-				h.drop(other)
+func (r *reporter) add(n *node, isConfigured bool) *reportedFolder {
+	if isConfigured && len(r.folders) >= reportedAtMost {
+		for _, other := range r.folders {
+			if other.isConfigured {
+				r.drop(other)
 				break
 			}
 		}
 	}
-	each := &reportedFolder{node: n, isNamed: isNamed, pending: map[string]smb2.Change{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	h.folders[n] = each
+	each := &reportedFolder{node: n, isConfigured: isConfigured, pending: map[string]smb2.Change{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	r.folders[n] = each
 	n.reported.Store(each)
 	safely.Go(safely.Again(each.run))
 	return each
 }
 
 // drop: the caller holds mu.
-func (h *reporter) drop(each *reportedFolder) {
-	delete(h.folders, each.node)
+func (r *reporter) drop(each *reportedFolder) {
+	delete(r.folders, each.node)
 	each.node.reported.CompareAndSwap(each, nil)
 	close(each.ended)
 }
 
 // setMissing records and logs what the server lacks; empty: nothing.
-func (h *reporter) setMissing(what string) {
-	h.mu.Lock()
-	isNew := h.missing != what
-	h.missing = what
-	h.mu.Unlock()
+func (r *reporter) setMissing(what string) {
+	r.mu.Lock()
+	isNew := r.missing != what
+	r.missing = what
+	r.mu.Unlock()
 	if isNew && what != "" {
 		log.Printf("changes by other clients are not reported: %s", what)
-		h.share.client.Journal(client.Event{Is: "unreported", Text: what})
+		r.share.client.Journal(client.Event{Is: "unreported", Text: what})
 	}
 }
 
@@ -182,14 +182,14 @@ func (s *Share) folderOf(inode uint64) *node {
 }
 
 // watchTree reports all changes below a configured folder.
-func (h *reporter) watchTree(folder string) {
+func (r *reporter) watchTree(folder string) {
 	for isAgain := false; ; isAgain = true {
-		err := h.followTree(folder, isAgain)
+		err := r.followTree(folder, isAgain)
 		if errors.Is(err, syscall.ENOTSUP) {
 			return
 		}
 		select {
-		case <-h.ended:
+		case <-r.ended:
 			return
 		case <-time.After(reportAgainAfter):
 		}
@@ -197,39 +197,39 @@ func (h *reporter) watchTree(folder string) {
 }
 
 // followTree returns when the server reports no further changes, or the connection has ended.
-func (h *reporter) followTree(folder string, isAgain bool) error {
-	onServer, err := h.share.characters.pathOnServer(folder)
+func (r *reporter) followTree(folder string, isAgain bool) error {
+	onServer, err := r.share.characters.pathOnServer(folder)
 	if err != nil {
 		return err
 	}
-	begun, err := watchOnServer(h.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
+	begun, err := watchOnServer(r.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
 		defer begun.handle.Close()
-		h.setMissing("")
+		r.setMissing("")
 		if isAgain {
-			h.reportTree(folder, nil)
+			r.reportTree(folder, nil)
 		}
 	}
 	for err == nil {
 		var changed []smb2.Change
 		if changed, err = begun.changes(); err == nil {
 			begun.changes, err = begun.handle.Watch(true)
-			h.reportTree(folder, changed)
+			r.reportTree(folder, changed)
 		}
 	}
 	if what := missingFeature(err); what != "" {
-		h.setMissing(what)
+		r.setMissing(what)
 		return syscall.ENOTSUP
 	}
 	return err
 }
 
 // reportTree passes on changes below a folder; without any: everything may have changed.
-func (h *reporter) reportTree(folder string, changed []smb2.Change) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (r *reporter) reportTree(folder string, changed []smb2.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(changed) == 0 {
-		for _, each := range h.folders {
+		for _, each := range r.folders {
 			each.notice(nil)
 		}
 		return
@@ -237,7 +237,7 @@ func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 	for _, each := range changed {
 		names := strings.Split(strings.ReplaceAll(each.Name, `\`, "/"), "/")
 		last := len(names) - 1
-		at := h.share.root
+		at := r.share.root
 		for name := range strings.SplitSeq(folder, "/") {
 			if name != "" && at != nil {
 				at = at.childOf(name)
@@ -245,7 +245,7 @@ func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 		}
 		for _, name := range names[:last] {
 			if at != nil {
-				at = at.childOf(h.share.characters.fromServer(name))
+				at = at.childOf(r.share.characters.fromServer(name))
 			}
 		}
 		if at == nil || !at.isFolder() {
@@ -253,12 +253,12 @@ func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 			continue
 		}
 		each.Name = names[last]
-		at.names.changedBy(h.share, []smb2.Change{each})
-		folder := h.folders[at]
+		at.names.changedBy(r.share, []smb2.Change{each})
+		folder := r.folders[at]
 		if folder == nil {
-			folder = h.add(at, true)
+			folder = r.add(at, true)
 		}
-		if folder.isNamed {
+		if folder.isConfigured {
 			folder.notice([]smb2.Change{each})
 		}
 	}

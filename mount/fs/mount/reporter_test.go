@@ -79,11 +79,11 @@ func (m *mounted) listen(folders ...string) *kernelEvents {
 		}
 	}()
 	rig.Eventually(m.T, "folders are watched", func() bool {
-		h := &m.share.reporter
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		r := &m.share.reporter
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		count := 0
-		for n, each := range h.folders {
+		for n, each := range r.folders {
 			if slices.Contains(folders, n.Path(nil)) && each.hasBefore.Load() {
 				count++
 			}

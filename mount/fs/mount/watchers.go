@@ -48,7 +48,7 @@ type scannedProcess struct {
 // watcher is a process that is checked regularly.
 type watcher struct {
 	checkedAt time.Time
-	thread    uint32 // the one that checks the process while it watches anything
+	checker   uint32 // the one that checks the process while it watches anything
 	inodes    []uint64
 }
 
@@ -172,7 +172,7 @@ func (w *watchers) check(process int, thread uint32) bool {
 	w.mu.Lock()
 	p, asked := w.processes[process], w.threads[thread]
 	if p == nil {
-		p = &watcher{thread: thread}
+		p = &watcher{checker: thread}
 		w.processes[process] = p
 	}
 	isDue := asked.After(p.checkedAt) || time.Since(p.checkedAt) > checkEvery
@@ -191,12 +191,12 @@ func (w *watchers) check(process int, thread uint32) bool {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	isKept := p.thread == thread && len(p.inodes) > 0 || time.Since(w.threads[thread]) < checkEvery
+	isKept := p.checker == thread && len(p.inodes) > 0 || time.Since(w.threads[thread]) < checkEvery
 	if isAlive && isKept && !w.hasEnded {
 		return true
 	}
 	delete(w.threads, thread)
-	if p.thread == thread {
+	if p.checker == thread {
 		delete(w.processes, process)
 	}
 	return false

@@ -80,8 +80,27 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	// While it sends, the library only notices the end of the wire, not of ctx.
 	defer context.AfterFunc(ctx, w.reset)()
 	c := &Connection{Route: s.Route, Cable: cable, wire: w}
+	if err = s.openSession(ctx, cancel, c, started); err != nil {
+		w.reset()
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	if s.Account.Share == "" {
+		return c, nil
+	}
+	if c.Share, err = safely.Do(func() (*smb2.Share, error) { return c.session.Mount(s.Account.Share) }); err != nil {
+		if CodeOf(err) == NoShare {
+			err = c.otherShares(s.Account.Share, err)
+		}
+		w.reset()
+		return nil, fmt.Errorf("opening the share: %w", err)
+	}
+	return c, nil
+}
+
+// openSession negotiates, waits for the right to sign in, and sends the login.
+func (s SignIn) openSession(ctx context.Context, cancel func(), c *Connection, started time.Time) (err error) {
 	var turn Turn = unlimitedTurn{}
-	isAsked := false
+	isLoginSent := false
 	d := smb2.Dialer{
 		MaxCreditBalance: Credits,
 		// A guest has no key to sign with.
@@ -100,36 +119,22 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 					return err
 				}
 			}
-			if isAsked = true; s.Previous != 0 {
+			if isLoginSent = true; s.Previous != 0 {
 				// Each of the two messages of the login takes about as long as the negotiation.
 				time.AfterFunc(endsWithin+2*took, cancel)
 			}
 			return nil
 		},
 	}
-	c.session, err = safely.Do(func() (*smb2.Session, error) { return d.DialConn(ctx, w, s.Route.Address) })
+	c.session, err = safely.Do(func() (*smb2.Session, error) { return d.DialConn(ctx, c.wire, s.Route.Address) })
 	if err == nil && c.session.IsUnsigned() && !s.Account.mayBeGuest() || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
 		err = Failure{LogonFailure, errors.New("the server does not know this user, or refuses the password, and would let it in as a guest only")}
 	}
 	turn.Ended(err)
-	if err != nil {
-		w.reset()
-		if isAsked && s.Previous != 0 && ctx.Err() != nil {
-			err = ErrNotEnded
-		}
-		return nil, fmt.Errorf("signing in: %w", err)
+	if err != nil && isLoginSent && s.Previous != 0 && ctx.Err() != nil {
+		return ErrNotEnded
 	}
-	if s.Account.Share == "" {
-		return c, nil
-	}
-	if c.Share, err = safely.Do(func() (*smb2.Share, error) { return c.session.Mount(s.Account.Share) }); err != nil {
-		if CodeOf(err) == NoShare {
-			err = c.otherShares(s.Account.Share, err)
-		}
-		w.reset()
-		return nil, fmt.Errorf("opening the share: %w", err)
-	}
-	return c, nil
+	return err
 }
 
 // mayBeGuest: an account named guest may also have a password.
