@@ -36,8 +36,8 @@ type chunk struct {
 	block  smb2.Block
 	err    error
 
-	users   atomic.Int32
-	counted bool
+	users   atomic.Int32 // who have to release it
+	counted bool         // in chunksAhead
 }
 
 func (c *chunk) isDone() bool {

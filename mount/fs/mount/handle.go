@@ -108,10 +108,10 @@ func (h *handle) openedOn(c *client.Conn) (*smb2.Handle, error) {
 	case h.file != nil && h.conn == c:
 		return h.file, nil
 	}
-	isAlone := false
+	isOnlyClient := false
 	if h.isLockHandle && h.mayHaveChangedTime() {
 		var err error
-		if isAlone, err = h.isOnlyClient(c); err != nil {
+		if isOnlyClient, err = h.isOnlyClient(c); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +120,7 @@ func (h *handle) openedOn(c *client.Conn) (*smb2.Handle, error) {
 		err = syscall.ESTALE
 	}
 	if err == nil && h.isLockHandle {
-		if err = h.relockSame(opened, isAlone); err != nil {
+		if err = h.relockSame(opened, isOnlyClient); err != nil {
 			_, _ = opened.Close()
 		}
 		if errors.Is(err, errLocksLost) {

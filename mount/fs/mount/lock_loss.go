@@ -153,8 +153,8 @@ func (h *handle) retryRefused(op func() error, refusal uint32) error {
 	}
 }
 
-// relockSame locks on a new connection what was locked on the one before.
-func (h *handle) relockSame(opened smb2.Opened, isAlone bool) error {
+// relockSame locks on a new connection what was locked on the one before. It fails with errLocksLost if another client may have written since.
+func (h *handle) relockSame(opened smb2.Opened, isOnlyClient bool) error {
 	l := &h.node.locks
 	l.mu.Lock()
 	there, at := slices.Clone(l.atServer), l.known
@@ -164,7 +164,7 @@ func (h *handle) relockSame(opened smb2.Opened, isAlone bool) error {
 	}
 	err := opened.Lock(there...)
 	if isRefused(err) {
-		isAlone = false
+		isOnlyClient = false
 		err = h.retryRefused(func() error { return opened.Lock(there...) }, lockNotGranted)
 	}
 	var seen *smb2.FileStat
@@ -179,7 +179,7 @@ func (h *handle) relockSame(opened smb2.Opened, isAlone bool) error {
 		if isOurs, err = l.hasOurBytes(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
 			return err
 		}
-		if !isAlone || !isOurs {
+		if !isOnlyClient || !isOurs {
 			return errLocksLost
 		}
 	case err != nil:

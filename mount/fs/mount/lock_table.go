@@ -89,8 +89,8 @@ func (t lockTable) modeAt(at uint64) (mode int) {
 	return mode
 }
 
-func modeOf(isAlone bool) int {
-	if isAlone {
+func modeOf(exclusive bool) int {
+	if exclusive {
 		return isExclusive
 	}
 	return isShared
