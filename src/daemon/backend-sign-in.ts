@@ -5,7 +5,11 @@ import type { BackendSignIn } from "../api/setup/backend-sign-in.ts";
 import type { BackendConfig, ServedBackend } from "../config/snapshot.ts";
 import { ofAccount } from "../gateway/backends/pool/account-backends.ts";
 import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
-import { openGrantStore, serversWithGrant } from "../gateway/backends/server-sign-in/grant-store.ts";
+import {
+  openGrantStore,
+  removeAccounts,
+  serversWithGrant,
+} from "../gateway/backends/server-sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/server-sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
@@ -70,6 +74,14 @@ export function openBackendSignIn(options: {
       const out = await signOut(request, { grants, clock, signal });
       if (out === null && config === undefined) throw unknown(backend, backends);
       return { backend, was_signed_in: out !== null, revoked: out?.isRevoked ?? false };
+    },
+    async forgetAccounts(backend, signal) {
+      const { config, backends } = await backendsOf(signal);
+      if (backends.some(({ name, accounts }) => name === backend && accounts === "each")) return;
+      const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
+      for (const { name } of users)
+        if (await grantsOf({ user: name }).has(backend)) await self.logout(backend, name, signal);
+      await removeAccounts(home, backend);
     },
     async forgetUser(user, signal) {
       for (const backend of await serversWithGrant(home, user)) {

@@ -19,7 +19,7 @@ import { noopLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { systemClock } from "../runtime/time/clock.ts";
-import { resolveReference } from "../secrets/reference.ts";
+import { resolveReference, storedKey } from "../secrets/reference.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
 
 interface ReportRequest {
@@ -88,6 +88,8 @@ export async function reportText({
       const resolved = resolveReference(reference, secrets.values);
       if (resolved.ok) redaction.redact(resolved.value);
     }
+    for (const [key, value] of Object.entries(secrets.values))
+      if (key.startsWith(storedKey("user:"))) redaction.redact(value ?? "");
     const unreported = unreportedValues(known.config.backends).filter(isDistinct);
     for (const value of unreported) redaction.redact(value);
   }

@@ -52,4 +52,6 @@ export interface BackendSignIn {
   logout(backend: string, user: string | null, signal: AbortSignal): Promise<LogoutReport>;
   /** Signs the user out of all servers, also of those that are no longer configured. */
   forgetUser(user: string, signal: AbortSignal): Promise<void>;
+  /** Signs all users out of a server that has no accounts of users any longer. */
+  forgetAccounts(backend: string, signal: AbortSignal): Promise<void>;
 }

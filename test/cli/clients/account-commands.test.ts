@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
@@ -197,6 +197,9 @@ test(
     assert.deepEqual(await client.request("resources/list"), { resources: [] });
     await assert.rejects(client.request("resources/read", { uri: "note:for-the-owner" }), /not found/);
     assert.deepEqual([await b.kept("for-ann"), await b.kept("for-ben")], [[], []], "no value is in the home");
+    await appendFile(join(b.home, "mountaineer.log"), '{"message": "for-ann and for-ben"}\n');
+    await b.run(["doctor", "--report", join(b.home, "report.md")]);
+    assert.match(await readFile(join(b.home, "report.md"), "utf8"), /\[redacted\] and \[redacted\]/);
     const { stdout } = await b.run(["access", "--role", "x"]);
     assert.match(stdout, /own\n {4}denied by accounts = "each": for users of the file only: everything/);
   },

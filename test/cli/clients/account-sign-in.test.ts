@@ -134,6 +134,11 @@ test("E1 at a server with an account for each user, each signs in separately, an
   await ends(b.run(["users", "remove", "ben"]), 0);
   assert.equal(b.issuer.count("/token/revocation"), revoked + 1);
   assert.deepEqual(await b.kept(), []);
+  await b.login(["--as", "ann", "--yes"], "ann-there");
+  assert.equal((await b.kept()).length, 1);
+  await ends(b.run(["backends", "edit", "far", "--unset", "accounts", "--wait", "0"]), 0);
+  assert.equal(b.issuer.count("/token/revocation"), revoked + 2, "also where one account is for all");
+  assert.deepEqual(await b.kept(), []);
 });
 
 interface Page {

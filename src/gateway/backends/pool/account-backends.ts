@@ -19,6 +19,8 @@ interface OwnBackend {
   readonly backend: Backend;
   readonly account: Account;
   usedMs: number;
+  /** Requests without an answer, also those that wait for its start. */
+  open: number;
 }
 
 /** A user's account at one server. */
@@ -89,7 +91,10 @@ export class AccountBackends {
   ): Promise<Reply> {
     const found = this.#find(name, client.principal);
     if (typeof found === "string") return refusal(found);
-    const reply = await run(found.backend);
+    found.open += 1;
+    const reply = await run(found.backend).finally(() => {
+      found.open -= 1;
+    });
     if (!isError(reply) || reply.error.code !== BACKEND_UNAVAILABLE) return reply;
     const notice = this.#tools.signIn?.(name, found.account) ?? null;
     if (notice === null || notice.code === "token_not_renewed") return reply;
@@ -126,7 +131,7 @@ export class AccountBackends {
         openTransport(connection, backend, secrets, route, key, whose),
     };
     const backend = new Backend(tools, name, ofAccount(config, entry.id));
-    const one = { backend, account: whose, usedMs };
+    const one = { backend, account: whose, usedMs, open: 0 };
     own.set(user, one);
     return one;
   }
@@ -153,7 +158,7 @@ export class AccountBackends {
   }
 
   #endUnused(own: Map<string, OwnBackend>): boolean {
-    const idle = [...own].filter(([, { backend }]) => backend.inFlight === 0);
+    const idle = [...own].filter(([, { open }]) => open === 0);
     const [first] = idle.toSorted(([, one], [, other]) => one.usedMs - other.usedMs);
     if (first === undefined) return false;
     const [user, unused] = first;

@@ -27,6 +27,7 @@ const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 const FIRST_LIST_MS = 5_000;
 const ACCOUNTS_CHANGED = "whose account the server uses was changed in the configuration";
+const NO_USER = "the server is only for users of the file";
 const STOPPING = "the gateway is stopping";
 
 export type PoolOptions = Omit<PoolTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
@@ -137,9 +138,9 @@ export class BackendPool implements AsyncDisposable {
   ): Promise<Reply> {
     const shared = this.#backends.get(name);
     if (shared === undefined) return this.#unknown(name);
-    const isOwn = shared.hasAccounts && client !== null && client.principal.kind !== "owner";
-    if (isOwn && this.#stopping !== null) return refusal(STOPPING);
-    return isOwn ? this.#accounts.run(name, client, declared, run) : run(shared);
+    if (!shared.hasAccounts || client?.principal.kind === "owner") return run(shared);
+    if (this.#stopping !== null) return refusal(STOPPING);
+    return client === null ? refusal(NO_USER) : this.#accounts.run(name, client, declared, run);
   }
 
   /** Notifies only the client's own instances (`per-client`). */

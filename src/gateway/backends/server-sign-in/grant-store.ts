@@ -34,7 +34,7 @@ export interface StoredChallenge extends BearerChallenge {
 
 export type GrantStore = ReturnType<typeof openGrantStore>;
 
-interface GrantStoreOptions {
+export interface GrantStoreOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly openStore: () => Promise<SecretStore>;
@@ -45,6 +45,11 @@ interface GrantStoreOptions {
 /** The end of the names of a user's files. */
 const endOf = (user: string): string => sha256Of(user).slice(0, 32);
 
+/** The name of a file, without its end. On file systems that ignore case, the hash tells names apart that differ only in case. */
+export function grantFile(backend: string, user: string | null): string {
+  return `${backend}-${sha256Of(backend).slice(0, 8)}${user === null ? "" : `-${endOf(user)}`}`;
+}
+
 /** The servers at which something of this user is stored. */
 export async function serversWithGrant(home: string, user: string): Promise<readonly string[]> {
   const names = await readdir(join(home, "sign-in")).catch(ifMissing);
@@ -54,7 +59,15 @@ export async function serversWithGrant(home: string, user: string): Promise<read
   return [...new Set(own.map((name) => name.slice(0, -(end.length + "-01234567".length))))];
 }
 
-function ifMissing(error: unknown): readonly string[] {
+/** Removes all that is stored of users' accounts at the server. */
+export async function removeAccounts(home: string, backend: string): Promise<void> {
+  const folder = join(home, "sign-in");
+  const start = `${grantFile(backend, null)}-`;
+  for (const name of await readdir(folder).catch(ifMissing))
+    if (name.startsWith(start)) await rm(join(folder, name), { force: true });
+}
+
+export function ifMissing(error: unknown): readonly string[] {
   if (systemErrorCode(error) === "ENOENT") return [];
   throw error;
 }
@@ -62,9 +75,7 @@ function ifMissing(error: unknown): readonly string[] {
 /** Opens the secret store at the first access. */
 export function openGrantStore({ home, clock, openStore, account }: GrantStoreOptions) {
   const folder = join(home, "sign-in");
-  // On file systems that ignore case, the hash distinguishes names that differ only in case.
-  const whose = account === undefined ? "" : `-${endOf(account.user)}`;
-  const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}${whose}`;
+  const fileName = (backend: string): string => grantFile(backend, account?.user ?? null);
   const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
   let opening: Promise<SecretStore> | null = null;
   const store = (): Promise<SecretStore> => {
