@@ -256,9 +256,6 @@ export type AuthorizationConfig = Partially<
   "ask" | "destructive" | "unannotated"
 > & { readonly policies: readonly PolicyConfig[] };
 
-/** The encoding of telemetry. Protobuf and JSON are both sent over HTTP. */
-export type OtlpProtocol = TelemetryConfig["protocol"];
-
 type Reshaped =
   | "global"
   | "backends"

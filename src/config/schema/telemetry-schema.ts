@@ -1,6 +1,6 @@
 // The keys of `[telemetry]`: where traces and metrics go.
 import { parseHeaderName } from "../values/backend-names.ts";
-import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
+import { defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { open } from "./tables.ts";
 import { label, reference, url } from "./value-types.ts";
 
@@ -13,11 +13,8 @@ const headerKey = required("sends", reference, {
 export const telemetryKeys = {
   endpoint: optional("sends", url, {
     absent: "nothing is sent",
-    meaning: "The receiver of OTLP over HTTP; `/v1/traces` and `/v1/metrics` are appended.",
+    meaning: "The receiver of OTLP over HTTP, in JSON; `/v1/traces` and `/v1/metrics` are appended.",
     example: '"http://127.0.0.1:4318"',
-  }),
-  protocol: choiceKey("sends", ["http/protobuf", "http/json"], "http/protobuf", {
-    meaning: "The encoding.",
   }),
   traces: toggleKey("sends", true, "Send a trace of each request: client, gateway, server."),
   metrics: toggleKey("sends", true, "Send metrics."),

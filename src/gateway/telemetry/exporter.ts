@@ -1,9 +1,8 @@
 // Sends spans and metrics to one receiver in the background: a bounded queue, one request at a time, and counted drops.
-import type { OtlpProtocol } from "../../config/snapshot.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
-import { encodeOtlp, type OtlpDocument, type Sender, type Span, tracesDocument } from "./otlp-document.ts";
+import { type OtlpDocument, type Sender, type Span, tracesDocument } from "./otlp-document.ts";
 
 export const MOST_SPANS = 2_048;
 const BATCH = 512;
@@ -19,7 +18,6 @@ export interface ExportFailure {
 
 interface ExporterOptions {
   readonly endpoint: string;
-  readonly protocol: OtlpProtocol;
   readonly headers: Readonly<Record<string, string>>;
   readonly sender: Sender;
   readonly clock: Clock;
@@ -124,12 +122,16 @@ export class Exporter implements AsyncDisposable {
 
   /** Never rejects. "failed": the receiver may accept the same document later. */
   async #send(what: "traces" | "metrics", document: OtlpDocument) {
-    const { endpoint, protocol, headers, clock } = this.#options;
-    const { type, bytes } = encodeOtlp(document, protocol);
+    const { endpoint, headers, clock } = this.#options;
+    const bytes = Buffer.from(JSON.stringify(document));
     const answer = await boundedRequest({
       address: `${endpoint}/v1/${what}`,
       method: "POST",
-      headers: { ...headers, "content-type": type, "content-length": String(bytes.byteLength) },
+      headers: {
+        ...headers,
+        "content-type": "application/json",
+        "content-length": String(bytes.byteLength),
+      },
       body: bytes,
       clock,
       signal: this.#ended.signal,

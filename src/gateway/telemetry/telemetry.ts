@@ -73,7 +73,6 @@ export class Telemetry implements AsyncDisposable {
         ? null
         : new Exporter({
             endpoint: config.endpoint,
-            protocol: config.protocol,
             headers: Object.fromEntries(headers),
             sender,
             clock,

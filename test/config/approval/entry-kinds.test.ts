@@ -117,7 +117,6 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "fleet.export": ['export = ["*"]', "export = []"],
   "fleet.import": ['import = ["nas"]', 'import = ["*"]'],
   "fleet.credentials": ['"${F}"', '"${G}"'],
-  "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],
   "telemetry.sample": ["[telemetry]\n", "[telemetry]\nsample = 0.5\n"],
   "telemetry.service_name": ["[telemetry]\n", '[telemetry]\nservice_name = "other"\n'],

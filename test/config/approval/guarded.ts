@@ -33,7 +33,7 @@ const KEYS: Guards = {
     "shares.fallback_path backends.auth.type backends.auth.client_id backends.auth.client_name " +
     "backends.auth.scopes backends.auth.redirect_port backends.auth.redirect_host backends.routes.auth.type " +
     "backends.routes.auth.client_id backends.routes.auth.client_name backends.routes.auth.scopes " +
-    "backends.routes.auth.redirect_port backends.routes.auth.redirect_host telemetry.protocol telemetry.traces telemetry.metrics " +
+    "backends.routes.auth.redirect_port backends.routes.auth.redirect_host telemetry.traces telemetry.metrics " +
     "telemetry.sample telemetry.interval telemetry.service_name telemetry.prometheus fleet.name " +
     "fleet.servers fleet.export fleet.import fleet.tls_ca",
   "sends, reference":

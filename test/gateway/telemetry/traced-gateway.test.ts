@@ -21,7 +21,6 @@ const SECRET = "a-secret-in-an-argument";
 
 const telemetry = (change: Partial<TelemetryConfig>): TelemetryConfig => ({
   endpoint: null,
-  protocol: "http/protobuf",
   headers: {},
   traces: true,
   metrics: true,
