@@ -28,7 +28,7 @@ import { examineFleet } from "./fleet.ts";
 import { examineGateway, foreseeGateway, type GatewayContext } from "./gateway.ts";
 import { examineHome, examinePrivatePaths } from "./home.ts";
 import { checkHosts, examineHosts } from "./hosts.ts";
-import { examineMountRoot, examineMultichannel, multichannelFiles } from "./macos-mounts.ts";
+import { examineMountRoot } from "./macos-mounts.ts";
 import { examineReadAhead } from "./read-ahead.ts";
 import { reportText } from "./report-text.ts";
 import { examineSecretNames } from "./secret-names.ts";
@@ -131,7 +131,6 @@ async function examineAll(
       part("credentials", signal, examineLogins),
       part("credentials", signal, async () => examineSecretNames(context)),
       verified,
-      part("shares", signal, () => examineMultichannel(shares, multichannelFiles(homeContext.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
       part("shares", signal, async () =>
         examineReadAhead(await parts.mountTable.read(clock.monotonicMs()), "/sys/class/bdi"),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { DoctorFinding } from "../../src/api/doctor-report.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
@@ -13,7 +13,7 @@ import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostCheck } from "../../src/doctor/hosts.ts";
-import { examineMountRoot, examineMultichannel, multichannelFiles } from "../../src/doctor/macos-mounts.ts";
+import { examineMountRoot } from "../../src/doctor/macos-mounts.ts";
 import { examineReadAhead } from "../../src/doctor/read-ahead.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
@@ -372,65 +372,6 @@ test("E5 an address of another machine is reported as that, and not as a port fo
   const found = await ofPort("192.0.2.1", 8_765);
   assert.match(found?.text ?? "", /cannot listen at 192\.0\.2\.1:8765: EADDRNOTAVAIL/);
   assert.match(found?.hint ?? "", /it is an address of this machine/);
-});
-
-const NETFS = [{ driver: "netfs" }] as const;
-
-async function examinedSettings(
-  t: TestContext,
-  files: { global?: string; user?: string },
-): Promise<DoctorFinding[]> {
-  const folder = await temporaryFolder(t);
-  const places = { global: join(folder, "global.conf"), user: join(folder, "user.conf") };
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, `${name}.conf`), text);
-  return examineMultichannel(NETFS, places);
-}
-
-const allCodes = (found: readonly DoctorFinding[]): string[] => found.map(({ code }) => code);
-
-test("multichannel is not reported where the system does not mount", async () => {
-  const places = multichannelFiles("/nonexistent");
-  assert.deepEqual(await examineMultichannel([{ driver: "fs" }, { driver: "local" }], places), []);
-});
-
-test("without settings multichannel is on, and the fix is reported", async (t) => {
-  const [found] = await examinedSettings(t, {});
-  assert.deepEqual([found?.code, found?.severity], ["multichannel_on", "info"]);
-  assert.match(found?.hint ?? "", /smbutil multichannel -m .*mc_prefer_wired=yes.*mc_on=no/);
-});
-
-test("only the [default] section counts, in any spelling", async (t) => {
-  assert.deepEqual(allCodes(await examinedSettings(t, { global: "[default]\nmc_on=no\n" })), [
-    "multichannel_off",
-  ]);
-  assert.deepEqual(allCodes(await examinedSettings(t, { global: "[Default]\r\n MC_ON = No \r\n" })), [
-    "multichannel_off",
-  ]);
-  assert.deepEqual(allCodes(await examinedSettings(t, { user: "[default]\nmc_prefer_wired=yes\n" })), [
-    "multichannel_wired",
-  ]);
-  assert.deepEqual(
-    allCodes(await examinedSettings(t, { global: "mc_on=no\n[NAS]\nmc_on=no\n# mc_on=no\n" })),
-    ["multichannel_on"],
-  );
-});
-
-test("where the files disagree the system's wins", async (t) => {
-  const files = { global: "[default]\nmc_on=no\n", user: "[default]\nmc_on=yes\nmc_prefer_wired=yes\n" };
-  assert.deepEqual(allCodes(await examinedSettings(t, files)), ["multichannel_off"]);
-  const other = { global: "[default]\nmc_on=yes\n", user: "[default]\nmc_on=no\nmc_prefer_wired=yes\n" };
-  assert.deepEqual(allCodes(await examinedSettings(t, other)), ["multichannel_wired"]);
-});
-
-test("a file that cannot be read is reported, and the other one counts", async (t) => {
-  const folder = await temporaryFolder(t);
-  const places = { global: join(folder, "global.conf"), user: join(folder, "user.conf") };
-  await mkdir(places.user);
-  await writeFile(places.global, "[default]\nmc_on=no\n");
-  assert.deepEqual(allCodes(await examineMultichannel(NETFS, places)), [
-    "multichannel_unread",
-    "multichannel_off",
-  ]);
 });
 
 test("the doctor reports how much the kernel reads ahead on a mount, and whether its program sets it", async (t) => {
