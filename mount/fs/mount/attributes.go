@@ -65,21 +65,21 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 		})
 		return err
 	}
-	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
+	info, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (fileInfo, error) {
 		defer turn.begin()()
 		// The file may have been replaced.
-		at, err := statAt(t, path)
+		info, err := statAt(t, path)
 		if err != nil {
-			return found{}, err
+			return fileInfo{}, err
 		}
-		if !n.isSame(at) {
-			return found{}, syscall.ESTALE
+		if !n.isSame(info) {
+			return fileInfo{}, syscall.ESTALE
 		}
-		seen, err := t.Share.Resize(path, size)
-		return foundOrError(t.Conn, seen, err)
+		stat, err := t.Share.Resize(path, size)
+		return infoOrError(t.Conn, stat, err)
 	})
-	if err == nil && n.isSame(at) {
-		n.learn(at)
+	if err == nil && n.isSame(info) {
+		n.learn(info)
 	}
 	return err
 }
@@ -98,8 +98,8 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 	end := int64(off + length)
 	_, err = onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 		defer turn.begin()()
-		at, err := statBy(t, file)
-		if err != nil || at.stat.EndOfFile >= end {
+		info, err := statBy(t, file)
+		if err != nil || info.stat.EndOfFile >= end {
 			return struct{}{}, err
 		}
 		n.locks.rememberBytes(nil, 0)
@@ -119,12 +119,12 @@ func (n *node) makeWritable(ctx context.Context) error {
 	if attributes&readOnly == 0 || n.IsDir() {
 		return nil
 	}
-	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
-		seen, err := t.Share.SetAttributes(path, attributes&^readOnly)
-		return foundOrError(t.Conn, seen, err)
+	info, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (fileInfo, error) {
+		stat, err := t.Share.SetAttributes(path, attributes&^readOnly)
+		return infoOrError(t.Conn, stat, err)
 	})
-	if err == nil && n.isSame(at) {
-		n.learn(at)
+	if err == nil && n.isSame(info) {
+		n.learn(info)
 	}
 	return err
 }
@@ -154,28 +154,28 @@ func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 // or to the present, so closes under way are awaited first. The answer also has the creation time, which some servers derive from the others.
 func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
 	n.awaitCloses(ctx)
-	at, err := found{}, error(errNotOpen)
+	info, err := fileInfo{}, error(errNotOpen)
 	for _, h := range n.handles() {
 		// Not by handles of a locked file: a lost connection would then change its change time.
 		isWanted := errors.Is(err, errNotOpen) && h.mayWrite() && n.locks.lockHandle.Load() == nil
 		if !isWanted && !h.isDirty.Load() {
 			continue
 		}
-		if seen, e := h.setTimes(ctx, changing, accessed, written); !errors.Is(e, errNotOpen) {
-			at, err = seen, e
+		if set, e := h.setTimes(ctx, changing, accessed, written); !errors.Is(e, errNotOpen) {
+			info, err = set, e
 		}
 	}
 	if errors.Is(err, errNotOpen) {
-		at, err = atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
-			seen, err := t.Share.SetTimes(path, accessed, written)
+		info, err = atPath(ctx, n, changing, func(t client.Attempt, path string) (fileInfo, error) {
+			stat, err := t.Share.SetTimes(path, accessed, written)
 			if err != nil {
-				return found{}, err
+				return fileInfo{}, err
 			}
-			at := foundOn(t.Conn, seen)
-			if !n.isSame(at) && !n.IsRoot() {
-				return found{}, syscall.ESTALE
+			info := infoOn(t.Conn, stat)
+			if !n.isSame(info) && !n.IsRoot() {
+				return fileInfo{}, syscall.ESTALE
 			}
-			return at, nil
+			return info, nil
 		})
 	}
 	n.share.lastChange.Store(time.Now().UnixNano())
@@ -185,10 +185,10 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 	if err != nil {
 		return err
 	}
-	n.learn(at)
+	n.learn(info)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.times.set = at.at; !written.IsZero() {
+	if n.times.set = info.at; !written.IsZero() {
 		n.times.wrote = time.Time{}
 	}
 	return nil

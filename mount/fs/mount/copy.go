@@ -54,11 +54,11 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 		if err != nil {
 			return 0, err
 		}
-		at, err := statBy(t, source)
+		info, err := statBy(t, source)
 		if err != nil {
 			return 0, err
 		}
-		left := min(int64(length), at.stat.EndOfFile-offIn)
+		left := min(int64(length), info.stat.EndOfFile-offIn)
 		if left <= 0 {
 			return 0, nil
 		}

@@ -35,7 +35,7 @@ const (
 // of the folder, for watchedFor.
 type names struct {
 	mu               sync.Mutex
-	entries          map[string]found // zero: the name has changed since
+	entries          map[string]fileInfo // zero: the name has changed since
 	folded           map[string]struct{}
 	counted          int64 // in folders.cachedEntries
 	askedAt          time.Time
@@ -88,7 +88,7 @@ func (f *names) hasChangedSince(asked time.Time, name string) bool {
 // invalidate: the caller holds mu.
 func (f *names) invalidate(name string) {
 	f.hasNoLocalChange = false
-	f.entries[name] = found{}
+	f.entries[name] = fileInfo{}
 	f.folded[strings.ToLower(name)] = struct{}{}
 }
 
@@ -102,21 +102,21 @@ func (f *names) drop(s *Share) {
 func (f *names) isValid() bool { return f.entries != nil && time.Now().Before(f.until) }
 
 // get returns a name's entry; isAbsent: the folder has no such name, in any spelling.
-func (f *names) get(name string) (at found, ok, isAbsent bool) {
+func (f *names) get(name string) (info fileInfo, ok, isAbsent bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.isValid() {
-		return found{}, false, false
+		return fileInfo{}, false, false
 	}
-	if at, ok = f.entries[name]; ok {
+	if info, ok = f.entries[name]; ok {
 		// The server does not report changes of a nested folder's attributes.
-		isTrue := at.stat != nil && (!at.stat.IsDir() || time.Now().Before(f.unwatchedUntil))
-		return at, isTrue, false
+		isTrue := info.stat != nil && (!info.stat.IsDir() || time.Now().Before(f.unwatchedUntil))
+		return info, isTrue, false
 	}
 	_, isOtherSpelling := f.folded[strings.ToLower(name)]
 	// A server may also have a short name (8.3) for a file, and accents in two forms.
 	isSure := f.isWhole && !isOtherSpelling && isASCII(name) && !strings.Contains(name, "~")
-	return found{}, false, isSure
+	return fileInfo{}, false, isSure
 }
 
 // countMiss counts lookups that the cache cannot answer, and returns whether to list the folder.
@@ -143,13 +143,13 @@ func (f *names) setTooLarge() {
 }
 
 // lookup finds a name in the cached listing or at the server. Many lookups make it list the folder.
-func (n *node) lookup(ctx context.Context, name string) (found, error) {
+func (n *node) lookup(ctx context.Context, name string) (fileInfo, error) {
 	for isListed := false; ; isListed = true {
-		if at, ok := n.listed(name); ok {
-			return at, nil
+		if info, ok := n.listed(name); ok {
+			return info, nil
 		}
 		if _, _, isAbsent := n.names.get(name); isAbsent {
-			return found{}, syscall.ENOENT
+			return fileInfo{}, syscall.ENOENT
 		}
 		child := n.childOf(name)
 		if isListed || child != nil && child.isBusy() || !n.names.countMiss() || n.listNow(ctx) != nil {
@@ -159,29 +159,29 @@ func (n *node) lookup(ctx context.Context, name string) (found, error) {
 }
 
 // listed is a name's entry in the cached listing, if it is not outdated.
-func (n *node) listed(name string) (found, bool) {
-	at, ok, _ := n.names.get(name)
+func (n *node) listed(name string) (fileInfo, bool) {
+	info, ok, _ := n.names.get(name)
 	if !ok || isHidden(name) {
-		return found{}, false
+		return fileInfo{}, false
 	}
 	n.names.mu.Lock()
 	asked := n.names.askedAt
 	n.names.mu.Unlock()
 	child := n.childOf(name)
-	return at, child == nil || child.isUnchangedSince(asked) && child.isSame(at)
+	return info, child == nil || child.isUnchangedSince(asked) && child.isSame(info)
 }
 
 // listedByParent returns the node's attributes from the listing of its folder, as lookup does.
-func (n *node) listedByParent() (found, bool) {
+func (n *node) listedByParent() (fileInfo, bool) {
 	parent, name := n.folder()
 	if parent == nil {
-		return found{}, false
+		return fileInfo{}, false
 	}
-	if at, ok := parent.listed(name); ok {
-		return at, true
+	if info, ok := parent.listed(name); ok {
+		return info, true
 	}
 	if n.isBusy() || !parent.names.countMiss() || parent.listNow(context.Background()) != nil {
-		return found{}, false
+		return fileInfo{}, false
 	}
 	return parent.listed(name)
 }
@@ -214,7 +214,7 @@ func (n *node) listNow(ctx context.Context) error {
 	}()
 	w := n.share.folders.watched(n)
 	asked := time.Now()
-	all, err := query(ctx, n.share, func(t client.Attempt) ([]found, error) {
+	all, err := query(ctx, n.share, func(t client.Attempt) ([]fileInfo, error) {
 		path, err := n.serverPath()
 		if err != nil {
 			return nil, err
@@ -232,7 +232,7 @@ func (n *node) listNow(ctx context.Context) error {
 }
 
 // listAll returns the entries of a folder.
-func listAll(t client.Attempt, path string, atMost int) (all []found, err error) {
+func listAll(t client.Attempt, path string, atMost int) (all []fileInfo, err error) {
 	folder, err := t.Share.OpenFolder(path)
 	if err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func listAll(t client.Attempt, path string, atMost int) (all []found, err error)
 		var page []*smb2.FileStat
 		page, err = folder.List()
 		for _, each := range page {
-			all = append(all, foundOn(t.Conn, each))
+			all = append(all, infoOn(t.Conn, each))
 		}
 		if len(all) > atMost {
 			err = errTooMany
@@ -256,9 +256,9 @@ func listAll(t client.Attempt, path string, atMost int) (all []found, err error)
 }
 
 // storeListing caches a listing.
-func (n *node) storeListing(all []found, asked time.Time, isWhole bool, w *watch) {
+func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, w *watch) {
 	f := &n.names
-	entries, folded := make(map[string]found, len(all)), make(map[string]struct{}, len(all))
+	entries, folded := make(map[string]fileInfo, len(all)), make(map[string]struct{}, len(all))
 	for _, each := range all {
 		if each.lacksId() {
 			n.share.listsNoIds.Store(true)

@@ -192,12 +192,12 @@ func (n *node) openAt(c *client.Conn, path string, access smb2.Access) (smb2.Ope
 	if err != nil {
 		return smb2.Opened{}, err
 	}
-	at := foundOn(c, opened.FileStat)
-	if !n.isSame(at) {
+	info := infoOn(c, opened.FileStat)
+	if !n.isSame(info) {
 		_, _ = opened.Close()
 		return smb2.Opened{}, syscall.ESTALE
 	}
-	n.refresh(at)
+	n.refresh(info)
 	return opened, nil
 }
 
@@ -276,11 +276,11 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 		if h.isDirty.Load() {
 			_, _ = file.SetTimes(time.Time{}, h.node.lastWritten())
 		}
-		seen, err := file.Close()
+		stat, err := file.Close()
 		if err != nil && !smb.IsLoss(err) {
 			err = nil
 		}
-		return seen, err
+		return stat, err
 	}, nil)
 	h.node.endLease()
 	// If the connection has ended, the server has closed the file, and its times are unknown (nil).
@@ -308,32 +308,32 @@ func (h *handle) setWriteTime(ctx context.Context) {
 }
 
 // setTimes sets times by this handle; if written is zero, to the time of the last write. It fails with errNotOpen without a server's handle.
-func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, written time.Time) (found, error) {
+func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, written time.Time) (fileInfo, error) {
 	h.users.Add(1)
 	defer h.users.Add(-1)
 	wasDirty := h.isDirty.Swap(false)
 	if wasDirty && written.IsZero() {
 		written = h.node.lastWritten()
 	}
-	at, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (found, error) {
+	info, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (fileInfo, error) {
 		h.mu.Lock()
 		file, on := h.file, h.conn
 		h.mu.Unlock()
 		if file == nil || on != t.Conn {
-			return found{}, errNotOpen
+			return fileInfo{}, errNotOpen
 		}
-		seen, err := file.SetTimes(accessed, written)
-		return foundOrError(t.Conn, seen, err)
+		stat, err := file.SetTimes(accessed, written)
+		return infoOrError(t.Conn, stat, err)
 	}, nil)
 	if err != nil {
 		if wasDirty {
 			h.isDirty.Store(true)
 		}
-		return at, err
+		return info, err
 	}
 	h.timeSetAt.Store(time.Now().UnixNano())
-	h.node.learnTimes(at.stat)
-	return at, nil
+	h.node.learnTimes(info.stat)
+	return info, nil
 }
 
 var errNotOpen = errors.New("the file is not open on this connection")
@@ -356,11 +356,11 @@ func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T,
 	}
 }
 
-func (h *handle) stat(ctx context.Context) (found, error) { return onFile(ctx, h, reading, statBy) }
+func (h *handle) stat(ctx context.Context) (fileInfo, error) { return onFile(ctx, h, reading, statBy) }
 
-func statBy(t client.Attempt, file *smb2.Handle) (found, error) {
-	seen, err := file.Stat()
-	return foundOrError(t.Conn, seen, err)
+func statBy(t client.Attempt, file *smb2.Handle) (fileInfo, error) {
+	stat, err := file.Stat()
+	return infoOrError(t.Conn, stat, err)
 }
 
 // readBlock reads a part of the file, less at its end. It continues when a reader is interrupted, until the handle is released.

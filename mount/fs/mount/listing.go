@@ -27,7 +27,7 @@ type listing struct {
 	node *node
 	at   int // the index of the next entry
 
-	entries []found // from the entry first on
+	entries []fileInfo // from the entry first on
 	first   int
 	isEnd   bool
 	asked   time.Time // of the first page
@@ -96,7 +96,7 @@ func (l *listing) read(ctx context.Context) error {
 		l.watch = l.node.share.folders.watched(l.node)
 		l.asked = time.Now()
 	}
-	page, err := query(ctx, l.node.share, func(t client.Attempt) ([]found, error) { return l.pageOn(t) })
+	page, err := query(ctx, l.node.share, func(t client.Attempt) ([]fileInfo, error) { return l.pageOn(t) })
 	if errors.Is(err, io.EOF) {
 		l.isEnd, err = true, nil
 		l.closeHandle()
@@ -114,7 +114,7 @@ func (l *listing) read(ctx context.Context) error {
 	if old := len(l.entries) - pageLength; old > 0 && len(page) > 0 && l.first+len(l.entries) > cachedAtMost {
 		// Entries before the last page are forgotten.
 		l.first += old
-		l.entries = append([]found(nil), l.entries[old:]...)
+		l.entries = append([]fileInfo(nil), l.entries[old:]...)
 		freeSoon()
 	}
 	l.entries = append(l.entries, page...)
@@ -125,7 +125,7 @@ func (l *listing) read(ctx context.Context) error {
 const pageLength = 2_000
 
 // pageOn reads a page. On a new connection it opens the folder again, and skips the entries that were read.
-func (l *listing) pageOn(t client.Attempt) ([]found, error) {
+func (l *listing) pageOn(t client.Attempt) ([]fileInfo, error) {
 	skip := 0
 	if l.on != t.Conn || l.handle == nil {
 		path, err := l.node.serverPath()
@@ -147,9 +147,9 @@ func (l *listing) pageOn(t client.Attempt) ([]found, error) {
 			skip -= len(page)
 			continue
 		}
-		next := make([]found, 0, len(page)-skip)
+		next := make([]fileInfo, 0, len(page)-skip)
 		for _, each := range page[skip:] {
-			next = append(next, foundOn(t.Conn, each))
+			next = append(next, infoOn(t.Conn, each))
 		}
 		return next, nil
 	}
@@ -164,7 +164,7 @@ func (l *listing) fromNames() bool {
 		return false
 	}
 	// The zero askedAt makes Lookup ask the server for each name.
-	l.entries, l.isEnd, l.asked = make([]found, 0, len(f.entries)), true, time.Time{}
+	l.entries, l.isEnd, l.asked = make([]fileInfo, 0, len(f.entries)), true, time.Time{}
 	for _, each := range f.entries {
 		l.entries = append(l.entries, each)
 	}
@@ -220,11 +220,11 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	if !isTrue || l.node.names.hasChangedSince(l.asked, name) {
 		return l.node.Lookup(ctx, name, out)
 	}
-	at, err := l.node.resolved(ctx, name, l.entries[i])
+	info, err := l.node.resolved(ctx, name, l.entries[i])
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	inode := l.node.child(ctx, name, at)
+	inode := l.node.child(ctx, name, info)
 	inode.Operations().(*node).fill(&out.Attr)
 	return inode, 0
 }

@@ -15,16 +15,16 @@ type fingerprint struct {
 	changed time.Time
 }
 
-func fingerprintOf(seen *smb2.FileStat) fingerprint {
-	return fingerprint{seen.EndOfFile, seen.ChangeTime}
+func fingerprintOf(stat *smb2.FileStat) fingerprint {
+	return fingerprint{stat.EndOfFile, stat.ChangeTime}
 }
 
 // setKnown updates the fingerprint after a request of this mount.
-func (l *locks) setKnown(seen *smb2.FileStat) {
+func (l *locks) setKnown(stat *smb2.FileStat) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !seen.ChangeTime.Before(l.known.changed) {
-		l.known = fingerprintOf(seen)
+	if !stat.ChangeTime.Before(l.known.changed) {
+		l.known = fingerprintOf(stat)
 	}
 }
 

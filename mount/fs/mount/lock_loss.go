@@ -88,8 +88,8 @@ func (s *Share) closeLockHandles(c *client.Conn) {
 			if lockHandle.file == nil || lockHandle.conn != c {
 				return
 			}
-			if seen, err := lockHandle.file.Close(); err == nil && seen != nil {
-				lockHandle.node.locks.setKnown(seen)
+			if stat, err := lockHandle.file.Close(); err == nil && stat != nil {
+				lockHandle.node.locks.setKnown(stat)
 			}
 			lockHandle.file = nil
 		}))
@@ -167,16 +167,16 @@ func (h *handle) relockSame(opened smb2.Opened, isOnlyClient bool) error {
 		isOnlyClient = false
 		err = h.retryRefused(func() error { return opened.Lock(there...) }, lockNotGranted)
 	}
-	var seen *smb2.FileStat
+	var stat *smb2.FileStat
 	if err == nil {
-		seen, err = opened.Stat()
+		stat, err = opened.Stat()
 	}
 	switch {
 	case smb.IsLoss(err):
 		return err
-	case err == nil && fingerprintOf(seen) != at:
+	case err == nil && fingerprintOf(stat) != at:
 		var isOurs bool
-		if isOurs, err = l.hasOurBytes(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
+		if isOurs, err = l.hasOurBytes(opened.Handle, stat.EndOfFile); smb.IsLoss(err) {
 			return err
 		}
 		if !isOnlyClient || !isOurs {
@@ -186,7 +186,7 @@ func (h *handle) relockSame(opened smb2.Opened, isOnlyClient bool) error {
 		return errLocksLost
 	}
 	l.mu.Lock()
-	l.known, l.lostAnswer = fingerprintOf(seen), false
+	l.known, l.lostAnswer = fingerprintOf(stat), false
 	l.mu.Unlock()
 	h.isDirty.Store(false)
 	return nil

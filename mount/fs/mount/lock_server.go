@@ -79,10 +79,10 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 			lock, err = nil, nil
 		}
 		if err == nil && len(lock) > 0 {
-			var at found
-			if at, err = statBy(t, file); err == nil {
-				n.refresh(at)
-				l.setKnown(at.stat)
+			var info fileInfo
+			if info, err = statBy(t, file); err == nil {
+				n.refresh(info)
+				l.setKnown(info.stat)
 			}
 		}
 		if err == nil {

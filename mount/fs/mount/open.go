@@ -98,7 +98,7 @@ type creation struct {
 // createdFile is a file that was opened on that connection, and perhaps created.
 type createdFile struct {
 	smb2.Opened
-	at   found
+	at   fileInfo
 	conn *client.Conn
 }
 
@@ -113,7 +113,7 @@ func (c creation) create(t client.Attempt) (createdFile, error) {
 	if err != nil {
 		return createdFile{}, err
 	}
-	return createdFile{opened, foundOn(t.Conn, opened.FileStat), t.Conn}, nil
+	return createdFile{opened, infoOn(t.Conn, opened.FileStat), t.Conn}, nil
 }
 
 // open fails if the file exists and O_EXCL is set, unless an earlier attempt has created it.
@@ -147,17 +147,17 @@ func (m *mark) time(c *client.Conn) time.Time {
 	return m.at
 }
 
-func (m *mark) isOn(seen *smb2.FileStat) bool {
-	return !m.at.IsZero() && seen.CreationTime.Equal(m.at)
+func (m *mark) isOn(stat *smb2.FileStat) bool {
+	return !m.at.IsZero() && stat.CreationTime.Equal(m.at)
 }
 
 // findMade returns the file at path if an earlier attempt has created it; otherwise taken.
 func (m *mark) findMade(c *client.Conn, path string, taken error) (*smb2.FileStat, error) {
-	seen, err := c.Share.StatAt(path)
-	if isAbsent(err) || err == nil && !m.isOn(seen) {
+	stat, err := c.Share.StatAt(path)
+	if isAbsent(err) || err == nil && !m.isOn(stat) {
 		err = taken
 	}
-	return seen, err
+	return stat, err
 }
 
 // open opens the file that an earlier attempt has created.
@@ -175,23 +175,23 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		return n.newRepeated(ctx, newFolder, name, out)
 	}
 	mark := newMark()
-	at, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
-		seen, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
+	info, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
+		stat, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
 		if t.IsRetry && isTaken(err) {
-			seen, err = mark.findMade(t.Conn, path, err)
+			stat, err = mark.findMade(t.Conn, path, err)
 		}
-		return foundOrError(t.Conn, seen, err)
+		return infoOrError(t.Conn, stat, err)
 	})
-	return n.answerMade(ctx, name, at, err, out)
+	return n.answerMade(ctx, name, info, err, out)
 }
 
 // answerMade answers a request that has created a folder or a symbolic link, or failed to.
-func (n *node) answerMade(ctx context.Context, name string, at found, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+func (n *node) answerMade(ctx context.Context, name string, info fileInfo, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err != nil {
 		return nil, n.share.characters.createErrno(err, name)
 	}
 	n.nameChanged(name)
-	child := n.child(ctx, name, at)
+	child := n.child(ctx, name, info)
 	child.Operations().(*node).fill(&out.Attr)
 	return child, 0
 }
@@ -210,16 +210,16 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	at, err := change(ctx, n.share, client.Files, func(t client.Attempt) (found, error) {
+	info, err := change(ctx, n.share, client.Files, func(t client.Attempt) (fileInfo, error) {
 		err := t.Share.Link(from, to)
 		if err != nil && !(t.IsRetry && isTaken(err)) {
-			return found{}, err
+			return fileInfo{}, err
 		}
-		at, e := statAt(t, to)
-		if e == nil && err != nil && !file.isSame(at) {
+		info, e := statAt(t, to)
+		if e == nil && err != nil && !file.isSame(info) {
 			e = err
 		}
-		return at, e
+		return info, e
 	}, nil)
 	if err != nil {
 		if errno := n.share.characters.createErrno(err, name); errno != syscall.ENOTSUP {
@@ -228,7 +228,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		return nil, syscall.EPERM
 	}
 	n.nameChanged(name)
-	file.refresh(at)
+	file.refresh(info)
 	file.fill(&out.Attr)
 	return file.EmbeddedInode(), 0
 }

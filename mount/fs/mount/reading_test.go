@@ -325,7 +325,7 @@ func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
 	write(t, m.Theirs("a"), "text")
 	root := m.share.root
 	listed := &smb2.FileStat{FileName: "a"}
-	root.storeListing([]found{{stat: listed}}, time.Now(), true, nil)
+	root.storeListing([]fileInfo{{stat: listed}}, time.Now(), true, nil)
 	if _, ok := root.listed("a"); ok || root.listNow(t.Context()) == nil {
 		t.Error("an entry without an id counts")
 	}
@@ -337,9 +337,9 @@ func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
 
 func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 	root := newMount(t, patient).share.root
-	entries := func(names ...string) (all []found) {
+	entries := func(names ...string) (all []fileInfo) {
 		for i, name := range names {
-			all = append(all, found{stat: &smb2.FileStat{FileName: name, FileId: uint64(i + 1)}})
+			all = append(all, fileInfo{stat: &smb2.FileStat{FileName: name, FileId: uint64(i + 1)}})
 		}
 		return all
 	}

@@ -67,8 +67,8 @@ func (n *node) isOpen(ctx context.Context) bool {
 func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *node) error {
 	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		if t.IsRetry && known != nil {
-			at, err := statAt(t, path)
-			if isAbsent(err) || smb.StatusOf(err) == deletePending || err == nil && !known.isSame(at) {
+			info, err := statAt(t, path)
+			if isAbsent(err) || smb.StatusOf(err) == deletePending || err == nil && !known.isSame(info) {
 				return struct{}{}, nil
 			}
 		}
@@ -86,12 +86,12 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 
 // deleteReadOnly removes a file with the read-only attribute, by clearing that first.
 func deleteReadOnly(t client.Attempt, path string, isFolder bool, denied error) error {
-	seen, err := t.Share.StatAt(path)
-	if err == nil && seen.FileAttributes&readOnly == 0 {
+	stat, err := t.Share.StatAt(path)
+	if err == nil && stat.FileAttributes&readOnly == 0 {
 		err = denied
 	}
 	if err == nil {
-		_, err = t.Share.SetAttributes(path, seen.FileAttributes&^readOnly)
+		_, err = t.Share.SetAttributes(path, stat.FileAttributes&^readOnly)
 	}
 	if err == nil {
 		err = t.Share.Delete(path, isFolder)
@@ -145,7 +145,7 @@ func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t c
 	}
 	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		if t.IsRetry {
-			if at, err := statAt(t, hidden); err == nil && n.isSame(at) {
+			if info, err := statAt(t, hidden); err == nil && n.isSame(info) {
 				return struct{}{}, nil
 			}
 		}
@@ -206,8 +206,8 @@ func (s *Share) removeHidden(path string, n *node) {
 func (s *Share) removeLeftovers() (struct{}, error) {
 	for _, each := range s.hidden.leftovers() {
 		_, err := change(context.Background(), s, client.Names, func(t client.Attempt) (struct{}, error) {
-			seen, err := t.Share.StatAt(each.Path)
-			if err == nil && seen.FileId != each.Id {
+			stat, err := t.Share.StatAt(each.Path)
+			if err == nil && stat.FileId != each.Id {
 				// It is a different file.
 				return struct{}{}, nil
 			}

@@ -110,16 +110,16 @@ func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, mov
 // not moved.
 func moveOn(t client.Attempt, from, to string, isReplacing bool, tried *node) error {
 	isMoved := func() error {
-		at, err := statAt(t, to)
-		if err == nil && !tried.isSame(at) {
+		info, err := statAt(t, to)
+		if err == nil && !tried.isSame(info) {
 			return syscall.ENOENT
 		}
 		return err
 	}
 	if tried != nil {
-		at, err := statAt(t, from)
+		info, err := statAt(t, from)
 		switch {
-		case isAbsent(err) || err == nil && !tried.isSame(at):
+		case isAbsent(err) || err == nil && !tried.isSame(info):
 			return isMoved()
 		case err != nil:
 			return err

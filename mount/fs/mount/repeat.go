@@ -60,7 +60,7 @@ type repeats struct {
 	mu       sync.Mutex
 	expected []expectedCall
 	// The new or changed file as the server has it, or the removed one.
-	at found
+	at fileInfo
 	// That name does not exist before its call.
 	absent call
 }
@@ -83,14 +83,14 @@ func (r *repeats) isFrom(thread uint32) bool {
 }
 
 // report has a change in that folder repeated. It returns once the kernel has reported it.
-func (r *repeats) report(folder *node, c report, at found) error {
+func (r *repeats) report(folder *node, c report, info fileInfo) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	if err := r.start(); err != nil {
 		return err
 	}
-	r.expect(folder, c, at)
-	defer r.expect(nil, report{}, found{})
+	r.expect(folder, c, info)
+	defer r.expect(nil, report{}, fileInfo{})
 	return r.ask(c)
 }
 
@@ -119,10 +119,10 @@ func (r *repeats) ask(c report) error {
 }
 
 // expect sets the expected calls of a report; without a folder: none.
-func (r *repeats) expect(folder *node, c report, at found) {
+func (r *repeats) expect(folder *node, c report, info fileInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.expected, r.at, r.absent = nil, at, call{}
+	r.expected, r.at, r.absent = nil, info, call{}
 	if folder == nil {
 		return
 	}
@@ -141,7 +141,7 @@ func (r *repeats) expect(folder *node, c report, at found) {
 const openCall = "open"
 
 // consume succeeds if the call is expected, which it then no longer is.
-func (r *repeats) consume(c call) (at found, err syscall.Errno) {
+func (r *repeats) consume(c call) (info fileInfo, err syscall.Errno) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, each := range r.expected {
@@ -154,7 +154,7 @@ func (r *repeats) consume(c call) (at found, err syscall.Errno) {
 			return r.at, 0
 		}
 	}
-	return found{}, syscall.EPERM
+	return fileInfo{}, syscall.EPERM
 }
 
 // start starts the repeater if it does not run. The caller holds turn.

@@ -16,7 +16,7 @@ type repeatedHandle struct{}
 func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	r := &n.share.repeats
 	r.mu.Lock()
-	isAbsent, at, expected := r.absent == call{folder: n, name: name}, r.at, r.expected
+	isAbsent, info, expected := r.absent == call{folder: n, name: name}, r.at, r.expected
 	r.mu.Unlock()
 	if isAbsent {
 		return nil, syscall.ENOENT
@@ -24,10 +24,10 @@ func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryO
 	child := n.childOf(name)
 	if child == nil {
 		// The kernel does not know the file that has changed or is removed.
-		if len(expected) == 0 || expected[0].folder != n || expected[0].name != name || at.stat == nil {
+		if len(expected) == 0 || expected[0].folder != n || expected[0].name != name || info.stat == nil {
 			return nil, syscall.ENOENT
 		}
-		child = n.child(ctx, name, at).Operations().(*node)
+		child = n.child(ctx, name, info).Operations().(*node)
 	}
 	child.fill(&out.Attr)
 	return child.EmbeddedInode(), 0
@@ -35,11 +35,11 @@ func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryO
 
 // newRepeated answers a call that creates a file or folder.
 func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	at, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
+	info, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
 	if errno != 0 {
 		return nil, errno
 	}
-	child := n.child(ctx, name, at)
+	child := n.child(ctx, name, info)
 	child.Operations().(*node).fill(&out.Attr)
 	return child, 0
 }

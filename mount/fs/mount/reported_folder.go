@@ -50,16 +50,16 @@ type entry struct {
 	isFolder         bool
 }
 
-func entryOf(seen *smb2.FileStat) entry {
-	return entry{seen.FileId, seen.EndOfFile, seen.ChangeTime, seen.LastWriteTime, seen.IsDir()}
+func entryOf(stat *smb2.FileStat) entry {
+	return entry{stat.FileId, stat.EndOfFile, stat.ChangeTime, stat.LastWriteTime, stat.IsDir()}
 }
 
-func (e entry) found() found {
+func (e entry) fileInfo() fileInfo {
 	attributes := uint32(0)
 	if e.isFolder {
 		attributes = folderAttribute
 	}
-	return found{stat: &smb2.FileStat{FileId: e.id, EndOfFile: e.size, ChangeTime: e.changed, LastWriteTime: e.written, FileAttributes: attributes}}
+	return fileInfo{stat: &smb2.FileStat{FileId: e.id, EndOfFile: e.size, ChangeTime: e.changed, LastWriteTime: e.written, FileAttributes: attributes}}
 }
 
 const folderAttribute = 0x10
@@ -253,8 +253,8 @@ func (f *reportedFolder) readAll() {
 	defer f.hasBefore.Store(true)
 	if f.isWhole = err == nil && isWhole; f.isWhole {
 		f.before = map[string]entry{}
-		for name, at := range now {
-			f.before[name] = entryOf(at.stat)
+		for name, info := range now {
+			f.before[name] = entryOf(info.stat)
 		}
 	}
 }
@@ -301,8 +301,8 @@ func (f *reportedFolder) adoptLocal() {
 	for name := range names {
 		delete(f.suppressed, name)
 		delete(f.before, name)
-		if at, isThere := now[name]; isThere {
-			f.before[name] = entryOf(at.stat)
+		if info, isThere := now[name]; isThere {
+			f.before[name] = entryOf(info.stat)
 		}
 	}
 }

@@ -281,7 +281,7 @@ func watchOnServer(s *Share, use client.Needs, path string, isTree bool, n *node
 		if err != nil {
 			return serverWatch{}, err
 		}
-		if n != nil && !n.IsRoot() && !n.isSame(foundOn(t.Conn, opened.FileStat)) {
+		if n != nil && !n.IsRoot() && !n.isSame(infoOn(t.Conn, opened.FileStat)) {
 			err = syscall.ESTALE
 		}
 		var changes func() ([]smb2.Change, error)

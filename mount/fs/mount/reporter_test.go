@@ -237,7 +237,7 @@ func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 		}
 	}
 	// Announced, and too late.
-	r.expect(m.share.root, report{Do: goneFile, Name: "file"}, found{})
+	r.expect(m.share.root, report{Do: goneFile, Name: "file"}, fileInfo{})
 	r.expected[0].until = time.Now()
 	if r.ask(report{Do: goneFile, Name: "file"}) == nil {
 		t.Error("a late call was not refused")

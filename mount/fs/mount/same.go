@@ -9,8 +9,8 @@ import (
 	"mountaineer/mount/fs/identity"
 )
 
-// found is a file or folder as the server sent it.
-type found struct {
+// fileInfo is a file or folder as the server sent it.
+type fileInfo struct {
 	stat *smb2.FileStat
 	// Conn.Number and Conn.Epoch: servers reuse ids, but equal ids in one session are the same file.
 	session, epoch int
@@ -22,24 +22,24 @@ type found struct {
 	read *string
 }
 
-func foundOn(c *client.Conn, seen *smb2.FileStat) found {
-	return found{stat: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
+func infoOn(c *client.Conn, stat *smb2.FileStat) fileInfo {
+	return fileInfo{stat: stat, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
 }
 
-func foundOrError(c *client.Conn, seen *smb2.FileStat, err error) (found, error) {
+func infoOrError(c *client.Conn, stat *smb2.FileStat, err error) (fileInfo, error) {
 	if err != nil {
-		return found{}, err
+		return fileInfo{}, err
 	}
-	return foundOn(c, seen), nil
+	return infoOn(c, stat), nil
 }
 
-func statAt(t client.Attempt, path string) (found, error) {
-	seen, err := t.Share.StatAt(path)
-	return foundOrError(t.Conn, seen, err)
+func statAt(t client.Attempt, path string) (fileInfo, error) {
+	stat, err := t.Share.StatAt(path)
+	return infoOrError(t.Conn, stat, err)
 }
 
 // lacksId: impacket's server lists files without ids, and only sends an id in the answer to an open.
-func (f found) lacksId() bool { return f.stat.FileId == 0 }
+func (f fileInfo) lacksId() bool { return f.stat.FileId == 0 }
 
 // fileIdentity says which file a node is.
 type fileIdentity struct {
@@ -51,32 +51,32 @@ type fileIdentity struct {
 	created int64
 }
 
-func (f found) identity() fileIdentity {
+func (f fileInfo) identity() fileIdentity {
 	return fileIdentity{
 		id: f.stat.FileId, session: f.session, epoch: f.epoch, isFolder: f.stat.IsDir(), isLink: f.isLink(),
 		created: identity.OwnCreation(f.stat),
 	}
 }
 
-// isSame: at is that file or folder, whose last known attributes are left. A file that was created since is a different one with a reused id. If
+// isSame: info is of that file or folder, whose last known attributes are left. A file that was created since is a different one with a reused id. If
 // Samba does not know the creation time, it sends the earliest of the other times: that may change, and proves nothing if it is older than
 // before. For a folder the id suffices, as no bytes depend on it.
-func (s fileIdentity) isSame(at found, left *smb2.FileStat) bool {
-	now, made := at.identity(), at.stat.CreationTime
+func (s fileIdentity) isSame(info fileInfo, left *smb2.FileStat) bool {
+	now, made := info.identity(), info.stat.CreationTime
 	switch {
-	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || at.target != nil && now.isLink != s.isLink:
+	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || info.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true
 	case made.After(left.CreationTime) && made.After(left.ChangeTime):
-		return at.stat.EndOfFile == left.EndOfFile && at.stat.LastWriteTime.Equal(left.LastWriteTime)
+		return info.stat.EndOfFile == left.EndOfFile && info.stat.LastWriteTime.Equal(left.LastWriteTime)
 	}
 	return s.created == 0 || now.created == 0 || now.created == s.created
 }
 
 // next is the identity after a later answer: a known creation time is kept.
-func (s fileIdentity) next(at found) fileIdentity {
-	next := at.identity()
+func (s fileIdentity) next(info fileInfo) fileIdentity {
+	next := info.identity()
 	next.isLink = s.isLink
 	if s.created != 0 {
 		next.created = s.created

@@ -108,11 +108,11 @@ func Mount(cl *client.Client, options Options) (*Share, error) {
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
 	s.hidden.open(options.State)
 	s.root = &node{share: s}
-	at, err := s.root.statPath(context.Background(), "")
+	info, err := s.root.statPath(context.Background(), "")
 	if err != nil {
 		return nil, err
 	}
-	s.root.learn(at)
+	s.root.learn(info)
 	cl.OnMove(s.closeLockHandles, s.onConnected)
 	cl.OnFull(s.makeRoom)
 	device, err := s.serve()

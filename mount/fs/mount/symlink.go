@@ -75,42 +75,42 @@ type symlink struct {
 	isKnown          bool
 }
 
-func (f found) isLink() bool { return f.target != nil && *f.target != "" }
+func (f fileInfo) isLink() bool { return f.target != nil && *f.target != "" }
 
 // learn: the caller holds the node's mu.
-func (l *symlink) learn(at found) {
-	if at.target != nil && at.read != nil {
-		*l = symlink{*at.read, at.stat.ChangeTime, at.stat.LastWriteTime, true}
+func (l *symlink) learn(info fileInfo) {
+	if info.target != nil && info.read != nil {
+		*l = symlink{*info.read, info.stat.ChangeTime, info.stat.LastWriteTime, true}
 	}
 }
 
-func (s *Share) mayBeLink(at found) bool {
-	return s.Links != NoLinks && at.stat.EndOfFile == linkLength && !at.stat.IsDir()
+func (s *Share) mayBeLink(info fileInfo) bool {
+	return s.Links != NoLinks && info.stat.EndOfFile == linkLength && !info.stat.IsDir()
 }
 
-// resolved adds to at whether the file at that name in the folder n is a symbolic link. An open file is not.
-func (n *node) resolved(ctx context.Context, name string, at found) (found, error) {
+// resolved adds to info whether the file at that name in the folder n is a symbolic link. An open file is not.
+func (n *node) resolved(ctx context.Context, name string, info fileInfo) (fileInfo, error) {
 	child := n.childOf(name)
-	isKnown := child != nil && child.isSame(at)
+	isKnown := child != nil && child.isSame(info)
 	target, read := "", ""
-	at.target = &target
-	if !n.share.mayBeLink(at) || isKnown && child.isOpenHere() {
-		return at, nil
+	info.target = &target
+	if !n.share.mayBeLink(info) || isKnown && child.isOpenHere() {
+		return info, nil
 	}
-	at.read = &read
+	info.read = &read
 	if isKnown {
-		if read, isKnown = child.knownTarget(at); isKnown {
+		if read, isKnown = child.knownTarget(info); isKnown {
 			target = n.shownTarget(read)
-			return at, nil
+			return info, nil
 		}
 	}
 	data, err := atName(ctx, n, name, reading, func(t client.Attempt, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
 	if err != nil && !isDenied(err) {
-		return at, err
+		return info, err
 	}
 	read = decodeLink(data)
 	target = n.shownTarget(read)
-	return at, nil
+	return info, nil
 }
 
 func (n *node) isOpenHere() bool {
@@ -120,11 +120,11 @@ func (n *node) isOpenHere() bool {
 }
 
 // knownTarget is what was read of the file, if it has not changed since.
-func (n *node) knownTarget(at found) (target string, ok bool) {
+func (n *node) knownTarget(info fileInfo) (target string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	known := n.symlink
-	return known.target, known.isKnown && known.changed.Equal(at.stat.ChangeTime) && known.written.Equal(at.stat.LastWriteTime)
+	return known.target, known.isKnown && known.changed.Equal(info.stat.ChangeTime) && known.written.Equal(info.stat.LastWriteTime)
 }
 
 // shownTarget is empty for a link that is shown as a file.
@@ -185,23 +185,23 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		return nil, syscall.ENAMETOOLONG
 	}
 	data, mark := encodeLink(target), newMark()
-	at, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
-		seen, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
+	info, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
+		stat, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
 		if t.IsRetry && isTaken(err) {
 			// An earlier attempt may have made it, or only an empty file.
 			if _, err = mark.findMade(t.Conn, path, err); err == nil {
 				err = t.Share.Delete(path, false)
 			}
 			if err == nil {
-				seen, err = t.Share.MakeSmall(path, data, mark.time(t.Conn))
+				stat, err = t.Share.MakeSmall(path, data, mark.time(t.Conn))
 			}
 		}
 		if err != nil {
-			return found{}, err
+			return fileInfo{}, err
 		}
-		at := foundOn(t.Conn, seen)
-		at.target, at.read = &target, &target
-		return at, nil
+		info := infoOn(t.Conn, stat)
+		info.target, info.read = &target, &target
+		return info, nil
 	})
-	return n.answerMade(ctx, name, at, err, out)
+	return n.answerMade(ctx, name, info, err, out)
 }

@@ -18,9 +18,9 @@ type times struct {
 const timesSlack = 2 * time.Second
 
 // shown is the time of the last write that programs see.
-func (t times) shown(seen *smb2.FileStat) time.Time {
-	if t.wrote.IsZero() || seen.ChangeTime.After(t.wrote.Add(timesSlack)) {
-		return seen.LastWriteTime
+func (t times) shown(stat *smb2.FileStat) time.Time {
+	if t.wrote.IsZero() || stat.ChangeTime.After(t.wrote.Add(timesSlack)) {
+		return stat.LastWriteTime
 	}
 	return t.wrote
 }
@@ -49,9 +49,9 @@ func (n *node) learnTimes(now *smb2.FileStat) (was times) {
 	if n.times.wrote = (time.Time{}); now == nil || now.LastWriteTime.IsZero() {
 		return was
 	}
-	seen := *n.stat
-	seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime = now.LastAccessTime, now.LastWriteTime, now.ChangeTime
-	seen.EndOfFile, seen.AllocationSize = now.EndOfFile, now.AllocationSize
-	n.stat, n.statAt = &seen, time.Now()
+	stat := *n.stat
+	stat.LastAccessTime, stat.LastWriteTime, stat.ChangeTime = now.LastAccessTime, now.LastWriteTime, now.ChangeTime
+	stat.EndOfFile, stat.AllocationSize = now.EndOfFile, now.AllocationSize
+	n.stat, n.statAt = &stat, time.Now()
 	return was
 }

@@ -83,10 +83,10 @@ var (
 	_ fs.FileReleasedirer   = (*listing)(nil)
 )
 
-func (n *node) isSame(at found) bool {
+func (n *node) isSame(info fileInfo) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.identity.isSame(at, n.stat)
+	return n.identity.isSame(info, n.stat)
 }
 
 func (n *node) isFolder() bool {
@@ -118,33 +118,33 @@ func (n *node) id() uint64 {
 }
 
 // learn stores the attributes that the server has sent.
-func (n *node) learn(at found) {
+func (n *node) learn(info fileInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.symlink.learn(at)
+	n.symlink.learn(info)
 	n.statAt = time.Now()
 	if n.stat == nil {
-		n.identity, n.stat = at.identity(), at.stat
+		n.identity, n.stat = info.identity(), info.stat
 		return
 	}
-	n.identity = n.identity.next(at)
+	n.identity = n.identity.next(info)
 	links := n.stat.NumberOfLinks
-	if n.stat = at.stat; n.stat.NumberOfLinks == 0 {
+	if n.stat = info.stat; n.stat.NumberOfLinks == 0 {
 		// Listings do not have it.
-		seen := *at.stat
-		seen.NumberOfLinks, n.stat = links, &seen
+		stat := *info.stat
+		stat.NumberOfLinks, n.stat = links, &stat
 	}
 }
 
 // refresh is learn for a file with known attributes. If it has changed, bytes that were read ahead are dropped before the kernel learns that.
-func (n *node) refresh(at found) {
+func (n *node) refresh(info fileInfo) {
 	n.mu.Lock()
 	before, wrote := n.stat, n.times.wrote
 	n.mu.Unlock()
-	n.learn(at)
-	seen := at.stat
-	isChanged := !before.ChangeTime.Equal(seen.ChangeTime) || !before.LastWriteTime.Equal(seen.LastWriteTime)
-	if before.EndOfFile != seen.EndOfFile || isChanged && wrote.IsZero() {
+	n.learn(info)
+	stat := info.stat
+	isChanged := !before.ChangeTime.Equal(stat.ChangeTime) || !before.LastWriteTime.Equal(stat.LastWriteTime)
+	if before.EndOfFile != stat.EndOfFile || isChanged && wrote.IsZero() {
 		n.dropRead()
 	}
 }
@@ -186,9 +186,9 @@ func (n *node) writeAnswered(c *client.Conn, end int64, isResize bool) {
 	// As precise as the server keeps it.
 	n.times.wrote = time.Now().Add(c.ClockAhead).Truncate(100)
 	if isResize || end > n.stat.EndOfFile {
-		seen := *n.stat
-		seen.EndOfFile = end
-		n.stat = &seen
+		stat := *n.stat
+		stat.EndOfFile = end
+		n.stat = &stat
 	}
 }
 
@@ -244,29 +244,29 @@ func (n *node) fill(out *fuse.Attr) {
 	out.Ino = n.StableAttr().Ino
 }
 
-func (s *Share) fill(out *fuse.Attr, seen *smb2.FileStat, written time.Time) {
+func (s *Share) fill(out *fuse.Attr, stat *smb2.FileStat, written time.Time) {
 	out.Mode, out.Uid, out.Gid = syscall.S_IFREG|s.FileMode, s.Uid, s.Gid
-	if seen.IsDir() {
+	if stat.IsDir() {
 		out.Mode = syscall.S_IFDIR | s.DirMode
-	} else if seen.FileAttributes&readOnly != 0 {
+	} else if stat.FileAttributes&readOnly != 0 {
 		out.Mode &^= 0o222
 	}
-	out.Size = uint64(seen.EndOfFile)
-	out.Blocks = uint64(seen.AllocationSize+511) / 512
+	out.Size = uint64(stat.EndOfFile)
+	out.Blocks = uint64(stat.AllocationSize+511) / 512
 	if out.Blocks == 0 {
 		// Some servers store small files in no block, which programs would take for a sparse file.
 		out.Blocks = (out.Size + 511) / 512
 	}
 	out.Blksize = chunkAtMost
-	out.Nlink = max(1, seen.NumberOfLinks)
-	if seen.IsDir() {
+	out.Nlink = max(1, stat.NumberOfLinks)
+	if stat.IsDir() {
 		out.Nlink = 1
 	}
-	changed := seen.ChangeTime
+	changed := stat.ChangeTime
 	if written.After(changed) {
 		changed = written
 	}
-	out.SetTimes(&seen.LastAccessTime, &written, &changed)
+	out.SetTimes(&stat.LastAccessTime, &written, &changed)
 }
 
 // childOf is the node that the kernel knows at that name; nil: none.
@@ -289,19 +289,19 @@ func (n *node) folder() (folder *node, name string) {
 
 // child is the node of the file that the server has at that name: the one that the kernel knows there or by another name of the file, or a new
 // one.
-func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
-	if old := n.childOf(name); old != nil && old.isSame(at) {
-		old.refresh(at)
+func (n *node) child(ctx context.Context, name string, info fileInfo) *fs.Inode {
+	if old := n.childOf(name); old != nil && old.isSame(info) {
+		old.refresh(info)
 		return old.EmbeddedInode()
 	}
-	attr := n.attrFor(name, at)
+	attr := n.attrFor(name, info)
 	child := &node{share: n.share}
-	child.learn(at)
+	child.learn(info)
 	inode := n.NewInode(ctx, child, attr)
 	if known := inode.Operations().(*node); known != child {
-		known.refresh(at)
+		known.refresh(info)
 	} else {
-		n.share.known.add(child, at.stat.FileId)
+		n.share.known.add(child, info.stat.FileId)
 	}
 	return inode
 }
@@ -309,18 +309,18 @@ func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
 // attrFor is what identifies a node to the library. Generations distinguish files with the same id: those of snapshots, and later files that got
 // the id again. A different spelling of a name is a separate node with the same inode number: with the same node, the kernel would take a
 // change of the spelling for a rename of a file over itself, and do nothing.
-func (n *node) attrFor(name string, at found) fs.StableAttr {
+func (n *node) attrFor(name string, info fileInfo) fs.StableAttr {
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte{byte(at.epoch)})
+	_, _ = hash.Write([]byte{byte(info.epoch)})
 	full := path.Join(n.Path(nil), name)
 	isVersion := strings.HasPrefix(full, versionsFolder+"/")
-	if at.stat.NumberOfLinks < 2 || at.stat.IsDir() || isVersion || n.hasOtherSpelling(name, at) {
+	if info.stat.NumberOfLinks < 2 || info.stat.IsDir() || isVersion || n.hasOtherSpelling(name, info) {
 		_, _ = hash.Write([]byte(full))
 	}
-	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: at.stat.FileId, Gen: hash.Sum64() ^ uint64(at.identity().created)}
-	if at.stat.IsDir() {
+	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: info.stat.FileId, Gen: hash.Sum64() ^ uint64(info.identity().created)}
+	if info.stat.IsDir() {
 		attr.Mode = syscall.S_IFDIR
-	} else if at.isLink() {
+	} else if info.isLink() {
 		attr.Mode = syscall.S_IFLNK
 	}
 	if attr.Ino = inoOf(attr.Ino, hash.Sum64()); isVersion {
@@ -337,26 +337,26 @@ func inoOf(id, otherwise uint64) uint64 {
 	return id
 }
 
-func (n *node) hasOtherSpelling(name string, at found) bool {
+func (n *node) hasOtherSpelling(name string, info fileInfo) bool {
 	for other, child := range n.Children() {
-		if known, ok := child.Operations().(*node); ok && other != name && isSpelling(other, name) && known.isSame(at) {
+		if known, ok := child.Operations().(*node); ok && other != name && isSpelling(other, name) && known.isSame(info) {
 			return true
 		}
 	}
 	return false
 }
 
-func (n *node) statPath(ctx context.Context, path string) (found, error) {
-	return query(ctx, n.share, func(t client.Attempt) (found, error) { return statAt(t, path) })
+func (n *node) statPath(ctx context.Context, path string) (fileInfo, error) {
+	return query(ctx, n.share, func(t client.Attempt) (fileInfo, error) { return statAt(t, path) })
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if isRepeated(ctx) {
 		return n.lookupRepeated(ctx, name, out)
 	}
-	at, err := n.lookup(ctx, name)
+	info, err := n.lookup(ctx, name)
 	if err == nil {
-		at, err = n.resolved(ctx, name, at)
+		info, err = n.resolved(ctx, name, info)
 	}
 	if err != nil {
 		errno := errnoOf(err)
@@ -369,7 +369,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 		}
 		return nil, errno
 	}
-	child := n.child(ctx, name, at)
+	child := n.child(ctx, name, info)
 	child.Operations().(*node).fill(&out.Attr)
 	return child, 0
 }
@@ -384,17 +384,17 @@ func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 		n.fill(&out.Attr)
 		return 0
 	}
-	at, err := n.freshStat(ctx)
+	info, err := n.freshStat(ctx)
 	if parent, name := n.folder(); err == nil && parent != nil {
-		at, err = parent.resolved(ctx, name, at)
+		info, err = parent.resolved(ctx, name, info)
 	}
-	if err == nil && !n.isSame(at) && !n.IsRoot() {
+	if err == nil && !n.isSame(info) && !n.IsRoot() {
 		err = syscall.ESTALE
 	}
 	if err != nil {
 		return errnoOf(err)
 	}
-	n.refresh(at)
+	n.refresh(info)
 	n.fill(&out.Attr)
 	return 0
 }
@@ -410,22 +410,22 @@ func (n *node) statValidFor() time.Duration {
 }
 
 // freshStat reads the attributes by a handle if the file is open, else by its name, which may belong to a different file now.
-func (n *node) freshStat(ctx context.Context) (found, error) {
+func (n *node) freshStat(ctx context.Context) (fileInfo, error) {
 	handles := n.handles()
 	for _, h := range handles {
 		if h.isOpened() {
 			return h.stat(ctx)
 		}
 	}
-	if at, ok := n.listedByParent(); ok {
-		return at, nil
+	if info, ok := n.listedByParent(); ok {
+		return info, nil
 	}
-	return atPath(ctx, n, reading, func(t client.Attempt, path string) (found, error) {
-		at, err := statAt(t, path)
-		if err == nil && !n.isSame(at) && !n.IsRoot() || len(handles) > 0 && isAbsent(err) {
+	return atPath(ctx, n, reading, func(t client.Attempt, path string) (fileInfo, error) {
+		info, err := statAt(t, path)
+		if err == nil && !n.isSame(info) && !n.IsRoot() || len(handles) > 0 && isAbsent(err) {
 			err = syscall.ESTALE
 		}
-		return at, err
+		return info, err
 	})
 }
 

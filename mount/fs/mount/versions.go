@@ -106,14 +106,14 @@ func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	at, err := query(ctx, v.share, func(t client.Attempt) (found, error) { return statAt(t, smb2.SnapshotPath(wanted)) })
+	info, err := query(ctx, v.share, func(t client.Attempt) (fileInfo, error) { return statAt(t, smb2.SnapshotPath(wanted)) })
 	if err != nil {
 		return nil, errnoOf(err)
 	}
 	inode := v.GetChild(name)
 	if inode == nil {
 		root := &node{share: v.share}
-		root.learn(at)
+		root.learn(info)
 		inode = v.NewInode(ctx, root, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: inoOfVersion(versionsFolder + "/" + name)})
 	}
 	inode.Operations().(*node).fill(&out.Attr)

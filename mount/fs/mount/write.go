@@ -83,7 +83,7 @@ func (h *handle) checkRetry(t client.Attempt, file *smb2.Handle) error {
 	if !t.IsRetry || !t.IsUncertain {
 		return nil
 	}
-	at, err := statBy(t, file)
+	info, err := statBy(t, file)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (h *handle) checkRetry(t client.Attempt, file *smb2.Handle) error {
 	known := n.stat
 	isSure := n.times.wrote.IsZero()
 	n.mu.Unlock()
-	if isSure && at.stat.EndOfFile == known.EndOfFile && at.stat.ChangeTime.Equal(known.ChangeTime) {
+	if isSure && info.stat.EndOfFile == known.EndOfFile && info.stat.ChangeTime.Equal(known.ChangeTime) {
 		return nil
 	}
 	h.mu.Lock()
@@ -117,7 +117,7 @@ func writeAll(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Handle) (int, error) {
 	end, written := int64(-1), 0
 	return func(t client.Attempt, file *smb2.Handle) (int, error) {
-		at, err := statBy(t, file)
+		info, err := statBy(t, file)
 		if err != nil {
 			return 0, err
 		}
@@ -134,7 +134,7 @@ func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Han
 			}
 		}
 		if end < 0 || written == 0 {
-			end = at.stat.EndOfFile
+			end = info.stat.EndOfFile
 		}
 		h.node.locks.rememberBytes(data[written:], end+int64(written))
 		n, err := writeAll(file, data[written:], end+int64(written))

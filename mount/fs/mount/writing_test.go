@@ -303,8 +303,8 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 	if mode() != 0o644 {
 		t.Errorf("%v", mode())
 	}
-	if seen, err := m.connected(client.Files).Share.StatAt("f"); err != nil || seen.FileAttributes&hidden == 0 {
-		t.Errorf("%+v, %v", seen, err)
+	if stat, err := m.connected(client.Files).Share.StatAt("f"); err != nil || stat.FileAttributes&hidden == 0 {
+		t.Errorf("%+v, %v", stat, err)
 	}
 }
 
@@ -377,10 +377,10 @@ func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
 	write(t, m.Theirs("to"), "moved")
 	write(t, m.Theirs("from"), "another one")
 	try := client.Attempt{Conn: m.connected(client.Names), IsRetry: true}
-	at, err := statAt(try, "to")
+	info, err := statAt(try, "to")
 	rig.Must(t, err)
 	moved := &node{share: m.share}
-	moved.learn(at)
+	moved.learn(info)
 	rig.Must(t, moveOn(try, "from", "to", true, moved))
 	m.has(map[string]string{"to": "moved", "from": "another one"})
 	rig.Must(t, moveOn(try, "to", "back", true, moved))
