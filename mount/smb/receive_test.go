@@ -94,7 +94,7 @@ func TestWhatIsNotSignedEndsNoRequest(t *testing.T) {
 	require.IsType(t, &TransportError{}, rr.err)
 }
 
-// With "smb2 max credits = 8" Samba grants nothing again for credits that are dropped: after eight of them every request waits for ever.
+// Samba counts what is dropped as granted: with "smb2 max credits = 8" ever fewer requests are in flight.
 func TestCreditsOfAnInterimAnswerAreKept(t *testing.T) {
 	c, rr := answered(t, smb2.SMB2_WRITE, 10)
 	rr.creditRequest = 4
@@ -104,6 +104,16 @@ func TestCreditsOfAnInterimAnswerAreKept(t *testing.T) {
 	smb2.PacketCodec(pending).SetCreditResponse(4 + 1)
 	require.NoError(t, c.tryHandle(pending, nil, nil))
 	require.Len(t, c.account.balance, 4+1)
+}
+
+// A write of several parts waits for credits before it takes the answer to its first part, which brings some back.
+func TestAWaitForCreditsEndsWithTheConnection(t *testing.T) {
+	wire := newDeadTransport()
+	c := newTestConn(wire)
+	<-c.account.balance
+	go wire.Close()
+	_, _, err := c.account.borrow(t.Context(), 1)
+	require.IsType(t, &TransportError{}, err)
 }
 
 func TestAnAnswerIsWholeOrNotUsed(t *testing.T) {
