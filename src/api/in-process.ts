@@ -77,3 +77,26 @@ export interface MonitorOptions {
    */
   readonly reloadRequests: (listener: () => void) => () => void;
 }
+
+/** What a person reads before they answer. No secret is in it. */
+export interface RestoreReport {
+  /** `time`: ISO 8601 UTC. `version`: of Mountaineer. */
+  readonly made: Readonly<Record<"time" | "machine" | "version" | "user" | "home", string>>;
+  /** What will run, and who may do what: the entries of the configuration that takes effect, as in the file. */
+  readonly runs: readonly { readonly id: string; readonly text: string }[];
+  /** Entries of the file that wait for an approval there as well. */
+  readonly waits: readonly string[];
+  readonly people: readonly string[];
+  /** Programs that act for people. */
+  readonly programs: readonly string[];
+  readonly hasManagementToken: boolean;
+  /** The servers with a sign-in. */
+  readonly signIns: readonly string[];
+  readonly secrets: readonly string[];
+  /** The home is a machine of a fleet. */
+  readonly fleet: string | null;
+  /** What this machine lacks. */
+  readonly missing: readonly string[];
+  /** Ended since, and valid again; null: the present home is not the later self of the backup, or there is none. */
+  readonly broughtBack: readonly string[] | null;
+}

@@ -2,7 +2,16 @@
 import { resolve } from "node:path";
 import { findHomeContext, normalizeHome } from "../config/home-context.ts";
 import { expandPath } from "../config/values/paths.ts";
-import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import {
+  ERROR_CODES,
+  errorText,
+  isSystemError,
+  MountaineerError,
+  recoverFrom,
+  systemErrorCode,
+} from "../runtime/errors.ts";
+import { entryExists } from "../runtime/files/durable-file.ts";
+import { restoreRecordPath } from "../runtime/files/home-marker.ts";
 import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import { printable, printableJson } from "../runtime/text/plain-text.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
@@ -60,7 +69,13 @@ export async function runCommandLine(
   try {
     return await dispatch(args, watched, async (configFile, refusesRoot) => {
       await normalizeHome(process.env);
-      await actAsOwner(findHomeContext(process.env).home, args, refusesRoot);
+      const { home } = findHomeContext(process.env);
+      await actAsOwner(home, args, refusesRoot);
+      if (await entryExists(restoreRecordPath(home)).catch(recoverFrom(isSystemError, false))) {
+        const { endRestore } = await import("./in-process/open.ts");
+        const text = `mountaineer: a restore was interrupted; ${home} is as before\n`;
+        if (await endRestore(home)) watched.stderr.write(text);
+      }
       return makeContext(configFile, watched, signals);
     });
   } catch (error) {

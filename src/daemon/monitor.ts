@@ -26,6 +26,7 @@ import { createLogReader } from "./control/record-pages.ts";
 import { startSentinelService } from "./daemon-service.ts";
 import { findPredecessor } from "./handover/predecessor.ts";
 import { HomeOwner, lockHome } from "./home-owner.ts";
+import { requireNotMoved } from "./moved-home.ts";
 import { type RunOptions, serve } from "./serve-daemon.ts";
 
 /** The deadline of the keyring, ms: reading the configuration takes less. */
@@ -53,6 +54,7 @@ async function run(options: RunOptions): Promise<void> {
   // A service does not recreate a home that was moved or removed.
   if (supervisor === null) await ensurePrivateFolder(home);
   else if (!(await entryExists(home))) throw homeLost(home);
+  await requireNotMoved(home);
   // A working directory inside a mount would keep it from being unmounted.
   process.chdir("/");
   const onFailure = (error: unknown): void =>

@@ -3,13 +3,13 @@
 import type { Dirent } from "node:fs";
 import { lstat, readdir, readFile, realpath, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { CLIENT_NAMES } from "../clients/client.ts";
 import { namedSchema } from "../config/edit/starter.ts";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { isRunning } from "../runtime/process/process-identity.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
+import { sealingKeyName } from "../secrets/sealing-key.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
 import { fsFilesIn } from "../shares/drivers/fs/mount-arguments.ts";
 import { readProgramFile } from "../shares/drivers/fs/processes.ts";
@@ -17,43 +17,12 @@ import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import { logFilePath } from "./compose/log-settings.ts";
+import { EMPTY_FOLDERS, HOME_FILES, HOME_FOLDERS, SEALED_NAMES } from "./home-files.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
-/**
- * The keys that seal pins, approvals and others; they are removed separately, because the list of secrets does not
- * contain them.
- */
-const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lists", "_seal-checked"];
-
-/** The folders that Mountaineer makes in a home. */
-const FOLDERS = [
-  ...[".mcp-sock", ".sock", "connections", "fleet", "history", "logons", "mount-program"],
-  ...["mounts", "no-client", "program", "sign-in", "user-secrets"],
-  "volumes",
-];
-const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
-/** The files that Mountaineer makes, as paths in the home. */
-const FILES = [
-  "(?:aliases|daemon|import-waits|lock|management|secrets|state|timeline)\\.json",
-  "(?:audit|sessions)\\.jsonl",
-  "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
-  "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)|session\\.key",
-  "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
-  `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
-  "fleet/(?:ca\\.pem|member\\.json)",
-  "history/\\d{10}-[0-9a-f]{8}\\.entry",
-  "logons/(?:try-)?[0-9a-f]+",
-  "mount-program/(?:installed|untried|[0-9a-f]{12})/mountaineer-fs",
-  "program/\\d+/.*",
-  "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
-  `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|program|send-to|server(?:-\\d+)?)\\.json`,
-  `${SHARE}(?:aside|control\\.sock|journal|sessions|note\\.new|mountaineer-fs\\.log|server-copy\\.part)`,
-  `${SHARE}set-aside-notes/.+\\.json`,
-  // Folders that are removed if they are empty; others only if they are emptied here.
-  `(?:${FOLDERS.join("|")})/`,
-  `mount-program/(?:installed|untried|[0-9a-f]{12})/`,
-  `${SHARE}(?:servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,
-].join("|");
+/** The keys of sealed files are removed separately, because the list of secrets does not contain them. */
+const SEALING_KEYS = SEALED_NAMES.map(sealingKeyName);
+const FILES = [...HOME_FILES.map(({ path }) => path), ...EMPTY_FOLDERS].join("|");
 /** Also older files, files set aside because they were corrupt, and unfinished ones of writers that were killed. */
 const OURS = new RegExp(`^(?:${FILES})(?:\\.\\d{1,3}|\\.corrupt(?:-[\\dTZ.-]+)?|\\.set-aside|\\.new)?$`);
 const UNFINISHED = /(^|\/)\.([^/]+)\.\d{1,10}-[0-9a-f]{12}\.tmp$/;
@@ -62,7 +31,7 @@ const LOG = /^mountaineer(?:-launchd)?\.log(?:\.\d{1,3})?$/;
 /** Whether Mountaineer makes files or folders with this path, in which a folder ends in `/`. */
 type IsOurs = (path: string, isLink?: boolean) => boolean;
 const isOursByName: IsOurs = (path) => OURS.test(path.replace(UNFINISHED, "$1$2"));
-const isInOurFolder: IsOurs = (path) => FOLDERS.includes(path.split("/")[0] ?? "");
+const isInOurFolder: IsOurs = (path) => HOME_FOLDERS.includes(path.split("/")[0] ?? "");
 
 /** Files of a person in our folders: set aside, or written to a mount path while nothing was mounted. */
 const PERSONS = /^(?:volumes|mounts\/[^/]+\/set-aside)\/.*[^/]$/s;

@@ -1,7 +1,6 @@
 // Checks the gateway: its port, users and management API, and the backends' programs, folders and secrets.
 
 import { stat } from "node:fs/promises";
-import { createServer } from "node:net";
 import { delimiter } from "node:path";
 import type { BackendStatus, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
@@ -15,7 +14,7 @@ import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { missingSecrets } from "../daemon/control/gateway-status.ts";
 import { findPortHolder } from "../gateway/frontend/http/port-holder.ts";
 import { GATEWAY_CONDITIONS } from "../gateway/serving/condition-rows.ts";
-import { systemErrorCode } from "../runtime/errors.ts";
+import { whyNotListen } from "../runtime/http/why-not-listen.ts";
 import { findCommand, findProgram } from "../runtime/process/find-program.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import { resolveReference } from "../secrets/reference.ts";
@@ -190,15 +189,6 @@ async function portFindings(
   const who = holder === null ? "another program" : `${program} (pid ${holder.pid})`;
   const hint = "end it, or choose another [server].port";
   return [finding("error", "port_taken", `${who} listens at ${address} already`, { hint })];
-}
-
-/** The errno, such as `EADDRINUSE`, or null if the port can be bound. */
-function whyNotListen(host: string, port: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", (error) => resolve(systemErrorCode(error) ?? "unknown"));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
-  });
 }
 
 async function isFolder(path: string): Promise<boolean> {

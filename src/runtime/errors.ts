@@ -22,6 +22,8 @@ export const ERROR_CODES = {
   state_newer: { exit: 5 },
   home_unwritable: { exit: 6 },
   home_lost: { exit: 6 },
+  home_moved: { exit: 6 },
+  backup_refused: { exit: 3 },
   open_to_others: { exit: 6 },
   share_unknown: { exit: 2 },
   alias_unknown: { exit: 2 },

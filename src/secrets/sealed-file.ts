@@ -43,6 +43,8 @@ export interface SealedFileOptions extends KeyringOptions {
   readonly name: string;
   /** Default: this machine's. */
   readonly keyring?: Keyring | null;
+  /** The key to begin with if there is none, 32 bytes in hexadecimal. Default: a random one. */
+  readonly firstKey?: string;
 }
 
 interface LoadedKey {
@@ -91,7 +93,8 @@ export function openSealedFile(options: SealedFileOptions) {
   };
 
   const makeKey = async (limits: KeyringLimits): Promise<LoadedKey> => {
-    const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
+    const { randomBytes } = process.getBuiltinModule("node:crypto");
+    const key = options.firstKey ?? randomBytes(32).toString("hex");
     const fresh: LoadedKey = { key: { key, serial: 0, note: "" }, storage: await keys.storageForNew(limits) };
     await keys.keep(fresh.key, fresh.storage, limits);
     return fresh;
@@ -186,7 +189,7 @@ export function openSealedFile(options: SealedFileOptions) {
 }
 
 /** The keyring; null without a session bus, because `secret-tool` would start a bus. */
-function sessionKeyring(options: SealedFileOptions): Keyring | null {
+export function sessionKeyring(options: KeyringOptions): Keyring | null {
   const keyring = createKeyring(options);
   const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
   return keyring?.kind === "secret-service" && !hasSession ? null : keyring;

@@ -32,13 +32,17 @@ interface SealingKeyOptions {
   readonly keyring: Keyring | null;
 }
 
+/** The name of a sealed file's key in the keyring. A person's secret begins with a letter or digit, so it never has it. */
+export function sealingKeyName(name: string): string {
+  return `_seal-${name}`;
+}
+
 /**
  * Opens the key. A key in the keyring overrides one in the file, which any program that can write to the home
  * could have created.
  */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
-  // A person's secret begins with a letter or digit, so it never has this name.
-  const item = `_seal-${name}`;
+  const item = sealingKeyName(name);
 
   const inFile = async (hasAnswered: boolean): Promise<FoundKey> => {
     const key = keyOf(jsonObject((await readIfPresent(path)) ?? ""));

@@ -41,11 +41,11 @@ describe("errors", () => {
       [2, "group_unknown tool_unknown alias_unknown secret_unknown"],
       [
         3,
-        "config_invalid config_unreadable config_cut_short config_ambiguous config_uneditable client_unreadable",
+        "config_invalid config_unreadable config_cut_short config_ambiguous config_uneditable client_unreadable backup_refused",
       ],
       [4, "already_running lock_held"],
       [5, "state_newer"],
-      [6, "config_unwritable home_unwritable home_lost open_to_others"],
+      [6, "config_unwritable home_unwritable home_lost home_moved open_to_others"],
       [7, "share_busy"],
       [8, "daemon_unreachable"],
       [9, "config_changed"],

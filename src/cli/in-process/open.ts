@@ -46,6 +46,16 @@ export const openMeeting = async ({ home, signal }: Target & Signals) =>
 /** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */
 export const loadPurge = () => import("../../daemon/purge.ts");
 
+/** Loads backups and restores. */
+export const loadBackup = () => import("../../daemon/backup/backup-home.ts");
+
+/** Loads the note of a home that was moved. */
+export const loadMovedHome = () => import("../../daemon/moved-home.ts");
+
+/** Undoes or completes a restore that was killed. Resolves true if the home before is back. */
+export const endRestore = async (home: string): Promise<boolean> =>
+  (await import("../../daemon/backup/home-swap.ts")).endSwap(home);
+
 export const daemonLogPath = async (home: string, userHome: string): Promise<string> =>
   (await import("../../daemon/compose/log-settings.ts")).logFilePath({
     home,

@@ -2,6 +2,7 @@
 
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
+import { BACKUP_COMMANDS } from "../commands/backup.ts";
 import { CLIENTS_COMMANDS, connectCommand, importCommand, mcpCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
 import { approveCommand, CONFIG_COMMANDS } from "../commands/config.ts";
@@ -116,7 +117,7 @@ export const SECTIONS: readonly CommandSection[] = [
     heading: "Many machines:",
     entries: [FLEET_COMMANDS],
   },
-  { heading: "More:", entries: [completionsCommand, uninstallCommand] },
+  { heading: "More:", entries: [BACKUP_COMMANDS, completionsCommand, uninstallCommand] },
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = SECTIONS.flatMap(({ entries }) =>

@@ -11,7 +11,9 @@ import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.t
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { requireValidConfig } from "../edits/config-check.ts";
+import { loadMovedHome } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
 import { proxiesWithLogin } from "../input/shell-proxies.ts";
@@ -55,6 +57,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const why = await manager.missing(context.signal);
   const found = await monitorOf(context);
   if (found === null) await requireValidConfig(context);
+  await confirmIfMoved(context);
   const outcome =
     why === null
       ? await startService(context, manager, found)
@@ -93,6 +96,17 @@ export async function bringUp(context: CommandContext): Promise<number> {
   context.print(`\n${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n`);
   context.print(nextLines(report));
   return failure === null ? 0 : FAILED_EXIT;
+}
+
+/** A home that was moved with a backup starts only if a person says so. Rejects with `home_moved`. */
+async function confirmIfMoved(context: CommandContext): Promise<void> {
+  const { requireNotMoved, forgetMove } = await loadMovedHome();
+  await requireNotMoved(context.home).catch(async (error: unknown) => {
+    if (!(error instanceof MountaineerError) || context.prompt === null) throw error;
+    context.notify(error.message);
+    if (!(await isYes(context.prompt, "Start it although it may run elsewhere?", "no"))) throw error;
+    await forgetMove(context.home);
+  });
 }
 
 /**
@@ -191,12 +205,17 @@ function nextLines({ shares, backends = [] }: StatusReport): string {
   return lines.map((line, index) => `${index === 0 ? "next: " : "      "}${line}\n`).join("");
 }
 
-/** Resolves with the exit code. */
-export async function takeDown(context: CommandContext): Promise<number> {
+/** Ends the daemon, however it was started. */
+export async function stopDaemon(context: Target & Signals) {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
   const outcome = await manager.stop(context.signal);
-  const failure = outcome.failure ?? (await endMonitors(context));
+  return { manager, found, outcome, failure: outcome.failure ?? (await endMonitors(context)) };
+}
+
+/** Resolves with the exit code. */
+export async function takeDown(context: CommandContext): Promise<number> {
+  const { manager, found, outcome, failure } = await stopDaemon(context);
   const changed = outcome.changed || found !== null;
   const mounted = changed && failure === null ? await mountedShares(context) : [];
   const count = `${pluralize(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"}`;

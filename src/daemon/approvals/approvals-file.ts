@@ -41,7 +41,7 @@ export function openApprovalsFile(sealed: SealedFile) {
           case "never":
             return { kind: "known", approvals: null };
           case "sound": {
-            const approvals = decoded(found.value);
+            const approvals = approvalsIn(found.value);
             if (approvals !== null) return { kind: "known", approvals };
             return lost(found.note, `${sealed.path} is not of this version`);
           }
@@ -70,12 +70,7 @@ export function openApprovalsFile(sealed: SealedFile) {
      */
     write: (approvals: Approvals, advances: boolean): Promise<void> =>
       sealed.write(
-        {
-          form: FORM,
-          mode: approvals.mode,
-          entries: Object.fromEntries(approvals.entries),
-          order: approvals.order,
-        },
+        approvalsValue(approvals),
         { deadlineMs: WRITE_DEADLINE_MS },
         { advances, note: approvals.mode },
       ),
@@ -105,7 +100,13 @@ function isMode(value: unknown): value is ApproveMode {
   return value === "commands" || value === "all" || value === "none";
 }
 
-function decoded(value: unknown): Approvals | null {
+/** The content of the file. */
+export function approvalsValue({ mode, entries, order }: Approvals): unknown {
+  return { form: FORM, mode, entries: Object.fromEntries(entries), order };
+}
+
+/** The approvals in the content; null: it is not of this version. */
+export function approvalsIn(value: unknown): Approvals | null {
   if (!isObject(value) || value["form"] !== FORM || !isObject(value["entries"])) return null;
   const { mode, order } = value;
   if (!isMode(mode) || !Array.isArray(order)) return null;

@@ -1,4 +1,4 @@
-// Detects files that came into a home with a copy of another home.
+// Detects files that came into a home with a copy of another home; and where a restore records what it does.
 import { stat } from "node:fs/promises";
 import { recoverFrom } from "../errors.ts";
 
@@ -12,4 +12,9 @@ export async function belongsToOtherHome(recorded: string | undefined, home: str
     [recorded, home].map((one) => stat(one).catch(recoverFrom("ENOENT", null))),
   );
   return there != null && here != null && (there.dev !== here.dev || there.ino !== here.ino);
+}
+
+/** The record beside a home while a backup is restored there. */
+export function restoreRecordPath(home: string): string {
+  return `${home}.restore.json`;
 }

@@ -1,0 +1,40 @@
+// The commands `backup` and `backup restore`.
+import { command, type GroupedCommands } from "../input/command.ts";
+
+const PASSPHRASE = {
+  "--passphrase-file <path>": "a file that has the passphrase; default: it is asked",
+} as const;
+
+const backupCommand = command("backup", {
+  summary: "back up this home into one encrypted file",
+  description:
+    "Everything that makes the home: configuration and history, approvals, pins, people, sign-ins, secrets also from the keyring, the session key, the fleet. Not mounts, logs or caches. The daemon may run.",
+  examples: {
+    "mountaineer backup home.backup": "a passphrase of 12 characters or more is asked twice",
+    "mountaineer backup home.backup --stop":
+      "to move: this home then starts only when you run `mountaineer up`",
+  },
+  exits: { 1: "the keyring does not answer, or the daemon cannot be stopped; no file was written" },
+  takes: {
+    "<file>": "the file to write; a backup that is there is replaced",
+    "--stop": "stop the daemon first, and do not start it again at login",
+    ...PASSPHRASE,
+  },
+  run: async (context, given) => (await import("../service/backup.ts")).backUpHome(context, given),
+});
+
+const restoreCommand = command("backup restore", {
+  summary: "restore a home from a backup",
+  description:
+    "Shows what will run and who may do what, and asks before it writes. Move: the old daemon is gone, and everything continues here. Copy: it may run, so this home gets neither its session key nor sign-ins, programs of people, or place in a fleet.",
+  examples: { "mountaineer backup restore home.backup": "into an empty home" },
+  exits: { 1: "you said no", 3: "the file cannot be used; nothing was changed", 4: "a daemon runs here" },
+  takes: {
+    "<file>": "the backup",
+    "--replace": "keep the present home beside, and put this one in its place",
+    ...PASSPHRASE,
+  },
+  run: async (context, given) => (await import("../service/backup.ts")).restoreHome(context, given),
+});
+
+export const BACKUP_COMMANDS: GroupedCommands = { group: backupCommand, commands: [restoreCommand] };

@@ -1,0 +1,108 @@
+// `backup` and `backup restore`: the passphrase, what a backup would bring, and the question.
+import { resolve } from "node:path";
+import { findHomeContext } from "../../config/home-context.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { bytesText, pluralize, printable } from "../../runtime/text/plain-text.ts";
+import { loadBackup, loadMovedHome } from "../in-process/open.ts";
+import type { CommandContext } from "../input/command.ts";
+import { doneLine, showResult } from "../input/options.ts";
+import { promptSecret, readSecretValue } from "../input/secret-question.ts";
+import { restoreLines } from "../views/backup-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { stopDaemon } from "./service-command.ts";
+
+const SHORTEST_PASSPHRASE = 12;
+
+interface Given {
+  readonly file: string;
+  readonly passphraseFile: string | null;
+}
+
+/** Resolves with the exit code. */
+export async function backUpHome(
+  context: CommandContext,
+  given: Given & { readonly stop: boolean },
+): Promise<number> {
+  const { home, configPath, signal } = context;
+  const file = resolve(given.file);
+  const passphrase = await passphraseOf(context, given.passphraseFile, true);
+  const { backUp } = await loadBackup();
+  if (given.stop) {
+    const { failure } = await stopDaemon(context);
+    if (failure !== null) throw new MountaineerError("lock_held", failure, { hint: "no backup was written" });
+  }
+  const made = await backUp({ home, configPath, file, passphrase, signal });
+  if (given.stop) await (await loadMovedHome()).markMoved(home, file);
+  showResult(context, { ...made, stopped: given.stop }, (paint) => [
+    doneLine(
+      paint,
+      `${printable(file)}: ${pluralize(made.files, "file")} of ${printable(home)}, ${bytesText(made.bytes)}`,
+    ),
+    ...(given.stop ? ["  the daemon is stopped; mountaineer up starts it again"] : []),
+    "  without the passphrase nobody can read it, you neither",
+  ]);
+  return 0;
+}
+
+/** Resolves with the exit code. */
+export async function restoreHome(
+  context: CommandContext,
+  given: Given & { readonly replace: boolean },
+): Promise<number> {
+  const { home, prompt, signal } = context;
+  if (prompt === null)
+    throw new MountaineerError("usage", "a restore asks at a terminal whether what is in the backup may run");
+  const passphrase = await passphraseOf(context, given.passphraseFile, false);
+  const { openRestore } = await loadBackup();
+  const { userHome } = findHomeContext(process.env);
+  const file = resolve(given.file);
+  const plan = await openRestore({ home, userHome, file, passphrase, replaces: given.replace, signal });
+  process.stderr.write(
+    restoreLines(plan.report, context.stdoutStyle, Date.now())
+      .map((line) => `${line}\n`)
+      .join(""),
+  );
+  const mode = await modeFrom(prompt);
+  if (mode === null) {
+    context.notify("nothing was changed");
+    return FAILED_EXIT;
+  }
+  const { kept, before } = await plan.restore(mode);
+  const again = mode === "copy" ? [...plan.report.signIns, ...plan.report.programs] : [];
+  showResult(context, { restored: home, mode, secrets: kept, before, sign_in_again: again }, (paint) => [
+    doneLine(paint, `${printable(home)} is restored: mountaineer up starts it`),
+    ...(kept === "file" && plan.report.secrets.length > 0
+      ? ["  its secrets are in a private file of the home"]
+      : []),
+    ...(before === null ? [] : [`  the home before is ${printable(before)}`]),
+    ...again.map((name) => `  ${printable(name)}: sign in again`),
+  ]);
+  return 0;
+}
+
+async function modeFrom(prompt: NonNullable<CommandContext["prompt"]>): Promise<"move" | "copy" | null> {
+  for (let again = ""; ; again = "  Type move, copy or no. ") {
+    const answer = await prompt(
+      `${again}Is the old daemon gone for good (move), or may it run (copy)? [move/copy/NO] `,
+    );
+    if (answer === "move" || answer === "copy") return answer;
+    if (/^(?:no?)?$/i.test(answer)) return null;
+  }
+}
+
+async function passphraseOf(context: CommandContext, file: string | null, isNew: boolean): Promise<string> {
+  if (file === null && !context.stdin.isTTY)
+    throw new MountaineerError(
+      "usage",
+      "there is no terminal to ask for the passphrase: give --passphrase-file",
+    );
+  const typed =
+    file === null
+      ? await promptSecret("Passphrase (not shown): ", context)
+      : await readSecretValue("the passphrase", context, file);
+  if (isNew && typed.length < SHORTEST_PASSPHRASE)
+    throw new MountaineerError("usage", `a passphrase has ${SHORTEST_PASSPHRASE} characters or more`);
+  if (isNew && file === null && (await promptSecret("Again: ", context)) !== typed)
+    throw new MountaineerError("usage", "the two passphrases differ; no backup was written");
+  return typed;
+}

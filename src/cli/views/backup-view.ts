@@ -1,0 +1,47 @@
+// What a backup would bring to this home, for a person who decides about it. Pure.
+import type { RestoreReport } from "../../api/in-process.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
+import { durationText, pluralize, printable } from "../../runtime/text/plain-text.ts";
+import { warningLine } from "../input/options.ts";
+
+export function restoreLines(report: RestoreReport, style: TerminalStyle, nowMs: number): readonly string[] {
+  const { made, runs, waits, people, programs, signIns, secrets, fleet, missing, broughtBack } = report;
+  const paint = paintFor(style);
+  const age = durationText(Math.max(0, nowMs - Date.parse(made.time)));
+  const part = (title: string, lines: readonly string[]): readonly string[] =>
+    lines.length === 0 ? [] : [paint.bold(title), ...lines.map((line) => `  ${printable(line)}`)];
+  const knows = [
+    ...people.map((name) => `the user ${name}`),
+    ...programs,
+    ...(report.hasManagementToken ? ["the owner, with the management token"] : []),
+  ];
+  return [
+    `A backup of ${printable(made.home)}, made ${age} ago (${printable(made.time)}) by ${printable(made.user)} on ${printable(made.machine)}, Mountaineer ${printable(made.version)}`,
+    ...part(
+      "What will run, and who may do what:",
+      runs.flatMap(({ id, text }) => [
+        `${id}:`,
+        ...text
+          .trimEnd()
+          .split("\n")
+          .map((line) => `  ${line}`),
+      ]),
+    ),
+    ...part("Waits for an approval there too:", waits),
+    ...part("Whoever made this file can sign in as:", knows),
+    ...part("Signs in at these servers (if it did so since, sign in again there):", signIns),
+    ...part("In it:", [
+      pluralize(secrets.length, "secret"),
+      ...(fleet === null ? [] : [`the place of ${fleet} in its fleet; a copy does not get it`]),
+    ]),
+    ...part("Not on this machine:", missing),
+    ...(broughtBack === null
+      ? [
+          warningLine(
+            paint,
+            `whatever was ended after ${printable(made.time)} is back: people, programs, approvals, pins`,
+          ),
+        ]
+      : part("Was ended since, and is valid again:", broughtBack)),
+  ];
+}

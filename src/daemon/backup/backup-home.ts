@@ -1,0 +1,181 @@
+// Backs up a home into one encrypted file, and restores it. For commands only: it may wait for a keyring.
+import { lstat, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { RestoreReport } from "../../api/in-process.ts";
+import { isUsualHome } from "../../config/values/paths.ts";
+import { isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  entryExists,
+  removeLeftovers,
+  syncFolder,
+  writeDurably,
+} from "../../runtime/files/durable-file.ts";
+import { acquireHomeLock, readLockOwner } from "../../runtime/process/home-lock.ts";
+import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { systemClock as clock } from "../../runtime/time/clock.ts";
+import { createKeyring } from "../../secrets/keyring.ts";
+import { sessionKeyring } from "../../secrets/sealed-file.ts";
+import { sealingKeyName } from "../../secrets/sealing-key.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import type { Keyring } from "../../secrets/system-keyring.ts";
+import { backedUp, SEALED_NAMES } from "../home-files.ts";
+import { mountsIn } from "../purge.ts";
+import { MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
+import {
+  configNameIn,
+  decodeContent,
+  encodeContent,
+  type HomeContent,
+  pathsIn,
+  readHome,
+} from "./home-content.ts";
+import { openParts } from "./home-parts.ts";
+import { endSwap, recordSwap } from "./home-swap.ts";
+import { asCopy, planRestore } from "./plan-restore.ts";
+
+const LOCK_WAIT_MS = 10_000;
+const KEYRING_WITHIN_MS = 30_000;
+const BEGIN = "mountaineer backup ";
+
+interface FileOptions {
+  readonly home: string;
+  /** Absolute. */
+  readonly file: string;
+  readonly passphrase: string;
+  readonly signal: AbortSignal;
+}
+
+/** Writes the whole backup, or nothing. Rejects with `path_taken` if another file is there, and as `readHome` does. */
+export async function backUp(options: FileOptions & { readonly configPath: string | null }) {
+  const { home, configPath, file, passphrase, signal } = options;
+  if ((await entryExists(file)) && !(await isBackup(file)))
+    throw new MountaineerError("path_taken", `${file} is there, and is not a backup`, {
+      hint: "nothing was written",
+    });
+  const content = await readHome(home, configPath, signal);
+  const bytes = await sealBackup(encodeContent(content), passphrase);
+  if (bytes.length > MOST_BYTES) throw refused("a backup has 256 MiB at most");
+  await removeLeftovers(file);
+  await writeDurably(file, bytes, { mode: 0o600, signal });
+  return { file, bytes: bytes.length, files: content.files.size };
+}
+
+async function isBackup(path: string): Promise<boolean> {
+  const file = await open(path, "r");
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BEGIN.length), 0, BEGIN.length, 0);
+    return buffer.toString("latin1", 0, bytesRead) === BEGIN;
+  } finally {
+    await file.close();
+  }
+}
+
+interface RestoreOptions extends FileOptions {
+  readonly userHome: string;
+  readonly replaces: boolean;
+}
+
+/**
+ * Reads a backup, and writes nothing until `restore` is called. Rejects with `backup_refused`, `path_taken` if the home is not
+ * empty and is not to be replaced, `already_running`, `share_busy`.
+ */
+export async function openRestore(options: RestoreOptions) {
+  const { home, file, passphrase, signal } = options;
+  const isReplacing = await requireFree(options);
+  const backup = decodeContent(await openBackup(await readBackupFile(file), passphrase));
+  const present = isReplacing
+    ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null))
+    : null;
+  const { report, content } = await planRestore(backup, home, present);
+  const restore = (mode: "move" | "copy") =>
+    restoreHome(mode === "move" ? content : asCopy(content), { home, isReplacing, signal });
+  return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };
+}
+
+/** Whether there is a home to replace. */
+async function requireFree({ home, userHome, replaces, signal }: RestoreOptions): Promise<boolean> {
+  if (!(await entryExists(home))) return false;
+  const taken = (why: string, hint: string) => new MountaineerError("path_taken", `${home} ${why}`, { hint });
+  if (!(await lstat(home)).isDirectory())
+    throw taken("is not a folder itself", "set MOUNTAINEER_HOME to the folder that it leads to");
+  const isHome = (await pathsIn(home)).some((path) => backedUp(path) !== null);
+  if (isHome && !replaces)
+    throw taken("is not empty", "--replace keeps it beside; or set MOUNTAINEER_HOME to another folder");
+  if ((await readLockOwner(home)) !== null) await (await lockHome(home, signal))[Symbol.asyncDispose]();
+  const [mount] = await mountsIn(home, isUsualHome({ home, userHome }));
+  if (mount === undefined) return isHome;
+  throw new MountaineerError("share_busy", mount, { hint: "mountaineer unmount, and try again" });
+}
+
+function lockHome(home: string, signal: AbortSignal) {
+  return acquireHomeLock(home, { command: "backup restore", waitMs: LOCK_WAIT_MS, clock, signal });
+}
+
+interface Restoring {
+  readonly home: string;
+  /** Another home is there. Its secrets and keys in the keyring stay until it is replaced. */
+  readonly isReplacing: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves with where the secrets are, and the folder of the home before; null: there was none. */
+async function restoreHome(content: HomeContent, { home, isReplacing, signal }: Restoring) {
+  await ensurePrivateFolder(home);
+  const aside = `${home}.before-${new Date(clock.wallMs()).toISOString().replace(/[:.]/g, "-")}`;
+  const staging = `${home}.restore-${process.pid}`;
+  const sealed = SEALED_NAMES.filter((name) => name !== "grants" && content.files.has(`${name}.sealed`));
+  const lock = await lockHome(home, signal);
+  try {
+    const forgets = SEALED_NAMES.filter((name) => !sealed.includes(name));
+    await recordSwap(home, { staging, aside }, forgets);
+    const kept = await writeHome(content, staging, { home, isReplacing, signal });
+    signal.throwIfAborted();
+    await rename(home, aside);
+    await rename(staging, home);
+    await syncFolder(dirname(home));
+    return { kept, before: isReplacing ? aside : null };
+  } finally {
+    await lock[Symbol.asyncDispose]();
+    await endSwap(home, true);
+    if (!isReplacing) await removeLock(aside);
+  }
+}
+
+async function writeHome(content: HomeContent, folder: string, { home, isReplacing, signal }: Restoring) {
+  const base = { home: folder, clock, environment: process.env };
+  const ofHome = { ...base, home };
+  const store = openSecretStore({ ...base, keyring: isReplacing ? null : createKeyring(ofHome) });
+  /** Keys of a home that is there are used, and none is added to them. */
+  const keyringFor = async (name: string): Promise<Keyring | null> => {
+    const keyring = sessionKeyring(ofHome);
+    const limits = { deadlineMs: KEYRING_WITHIN_MS, signal };
+    if (keyring === null || !isReplacing || (await keyring.unusableBecause(limits)) !== null) return keyring;
+    return (await keyring.get(sealingKeyName(name), limits)) === null ? null : keyring;
+  };
+  const parts = openParts({ folder, store, keyringFor, signal });
+  const config = join(home, configNameIn(content));
+  for (const [path, bytes] of content.files) {
+    const as = backedUp(path)?.as ?? "text";
+    await parts[as].write(
+      path,
+      path.startsWith("history/") ? movedEntry(bytes, content.config, config) : bytes,
+    );
+  }
+  return (await store.list()).some(({ kept }) => kept !== "file") ? "keyring" : "file";
+}
+
+/** An entry of the history, as one of the file at its new path. */
+function movedEntry(bytes: Buffer, before: string, after: string): Buffer {
+  const end = bytes.indexOf("\n");
+  const { realPath: _, inode: __, ...header } = objectOf(jsonObject(bytes.toString("utf8", 0, end)));
+  if (header["path"] !== before) return bytes;
+  return Buffer.concat([Buffer.from(JSON.stringify({ ...header, path: after })), bytes.subarray(end)]);
+}
+
+/** Removes the folder if it has only a lock, as an empty home does. */
+async function removeLock(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(recoverFrom("ENOENT", []));
+  if (names.every((name) => /^lock\.(?:db|json)$/.test(name)))
+    await rm(folder, { recursive: true, force: true });
+}

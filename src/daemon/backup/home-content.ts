@@ -1,0 +1,109 @@
+// What a backup has of a home: read from the home, and as the encrypted part of the file.
+import { readdir, readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { HomeContext } from "../../config/home-context.ts";
+import { recoverFrom } from "../../runtime/errors.ts";
+import { list, object, optional, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { isoTime, systemClock } from "../../runtime/time/clock.ts";
+import { packageVersion } from "../../runtime/version.ts";
+import { sessionKeyring } from "../../secrets/sealed-file.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import { openHome } from "../compose/home.ts";
+import { BACKED_UP_FOLDERS, backedUp } from "../home-files.ts";
+import { refused } from "./backup-file.ts";
+import { openParts } from "./home-parts.ts";
+
+/** How often a home is read whose configuration changes meanwhile. */
+const MOST_READS = 5;
+
+const context = { home: text, userHome: text, userName: text, defaultMountRoot: text };
+const contentShape = object({
+  /** ISO 8601 UTC. */
+  time: textThat("a time", (value) => !Number.isNaN(Date.parse(value))),
+  /** The host's name. */
+  machine: text,
+  /** Of Mountaineer. */
+  version: text,
+  context: object({ ...context, machineName: optional(text), smbDriver: optional(text) }),
+  /** The path of the configuration file. */
+  config: text,
+  /** `path`: in the home. `content`: in base64. */
+  files: list(object({ path: text, content: text })),
+});
+const contentOf = reader(contentShape);
+
+export interface HomeContent extends Readonly<Omit<TypeOf<typeof contentShape>, "files" | "context">> {
+  readonly context: HomeContext;
+  /** By their paths in the home. */
+  readonly files: ReadonlyMap<string, Buffer>;
+}
+
+/**
+ * Reads a home, also while its daemon runs: each file is replaced whole. Rejects with `secret_unavailable` if the keyring does
+ * not answer or a seal does not verify; and as `openHome` does.
+ */
+export async function readHome(
+  home: string,
+  configPath: string | null,
+  signal: AbortSignal,
+): Promise<HomeContent> {
+  const { homeContext, snapshot } = await openHome({ home, configPath });
+  const options = { home, clock: systemClock, environment: process.env };
+  const keyringFor = async () => sessionKeyring(options);
+  const parts = openParts({ folder: home, store: openSecretStore(options), keyringFor, signal });
+  for (let reads = 1; ; reads += 1) {
+    const config = await readFile(snapshot.path);
+    const files = new Map([[`config.${snapshot.path.split(".").at(-1)}`, config]]);
+    for (const path of (await pathsIn(home)).filter((one) => !one.startsWith("config."))) {
+      const row = backedUp(path);
+      const content = row && (await parts[row.as].read(path));
+      if (content !== null) files.set(path, Buffer.from(content));
+    }
+    const time = isoTime(systemClock.wallMs());
+    const origin = { time, machine: hostname(), version: packageVersion(), config: snapshot.path };
+    // The secrets that the configuration names were read after it.
+    if (reads === MOST_READS || config.equals(await readFile(snapshot.path)))
+      return { ...origin, context: homeContext, files };
+  }
+}
+
+/** The files in the folders of which a backup has files. */
+export async function pathsIn(home: string): Promise<readonly string[]> {
+  const lists = BACKED_UP_FOLDERS.map(async (folder) => {
+    const names = await readdir(join(home, folder)).catch(recoverFrom(["ENOENT", "ENOTDIR"], []));
+    return names.map((name) => join(folder, name));
+  });
+  return (await Promise.all(lists)).flat();
+}
+
+export function encodeContent({ files, ...origin }: HomeContent): Buffer {
+  const all = [...files].map(([path, content]) => ({ path, content: content.toString("base64") }));
+  return Buffer.from(JSON.stringify({ ...origin, files: all }));
+}
+
+/** Throws `backup_refused` unless each file has a name that this version knows, and is there once. */
+export function decodeContent(bytes: Buffer): HomeContent {
+  const found = contentOf(jsonObject(bytes.toString()));
+  if (found === null) throw refused("it is foreign: no home is in it");
+  const files = new Map<string, Buffer>();
+  for (const { path, content } of found.files) {
+    const why = files.has(path)
+      ? "is in it twice"
+      : backedUp(path) === null
+        ? "is not a file of a home"
+        : null;
+    if (why !== null) throw refused(`it is foreign: ${JSON.stringify(path)} ${why}`);
+    files.set(path, Buffer.from(content, "base64"));
+  }
+  if ([...files.keys()].filter((path) => path.startsWith("config.")).length !== 1)
+    throw refused("it is foreign: it has not one configuration");
+  // The assertion holds for what is used of it: the configuration is read as it was read there.
+  return { ...found, context: found.context as HomeContext, files };
+}
+
+/** The name of the configuration file in the home. */
+export function configNameIn({ files }: Pick<HomeContent, "files">): string {
+  return [...files.keys()].find((path) => path.startsWith("config.")) ?? "config.toml";
+}

@@ -1,0 +1,197 @@
+// What a backup would bring to a home: read and compared, before anything is written.
+import { hostname, networkInterfaces } from "node:os";
+import { join } from "node:path";
+import type { RestoreReport } from "../../api/in-process.ts";
+import {
+  type Approvals,
+  type ApprovedEntry,
+  applyApprovals,
+  withAllOn,
+} from "../../config/approval/apply-approvals.ts";
+import { entriesOf, isSameMeaning } from "../../config/approval/entries.ts";
+import { waitingText } from "../../config/approval/entry-text.ts";
+import { routesOf } from "../../config/backend-routes.ts";
+import { findHomeContext, type HomeContext } from "../../config/home-context.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
+import { mistakesError } from "../../config/values/mistakes.ts";
+import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
+import { whyNotListen } from "../../runtime/http/why-not-listen.ts";
+import { findCommand } from "../../runtime/process/find-program.ts";
+import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { approvalsIn, approvalsValue } from "../approvals/approvals-file.ts";
+import { groundOf } from "../approvals/start-approvals.ts";
+import { backedUp } from "../home-files.ts";
+import { refused } from "./backup-file.ts";
+import { configNameIn, type HomeContent } from "./home-content.ts";
+import { sealedValue, secretsIn } from "./home-parts.ts";
+
+/**
+ * The content as it is to be written, with what a person reads first. `present`: what is in the home now; null: there is none,
+ * or it cannot be read. Rejects with `backup_refused` and `config_invalid`.
+ */
+export async function planRestore(content: HomeContent, home: string, present: HomeContent | null) {
+  const context = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
+  const moved = relocated(content, home);
+  const [before, after] = await Promise.all([load(content, content.context), load(moved, context)]);
+  const stored = approvalsOf(content);
+  const approvals = stored && translated(stored, before.config, after.config);
+  const ground = { ...groundOf(context, after.path), running: null };
+  const outcome = applyApprovals({ ...ground, file: after.config, approvals });
+  const nothing: Approvals = { mode: "all", entries: new Map(), order: [] };
+  const shown = applyApprovals({ ...ground, file: outcome.effective, approvals: nothing }).waiting;
+  const files = new Map(moved.files);
+  const sealed = approvals && { value: approvalsValue(approvals), note: approvals.mode };
+  if (sealed !== null) files.set("approvals.sealed", Buffer.from(JSON.stringify(sealed)));
+  const { time, machine, version } = content;
+  const { fleet = null } = after.config;
+  const report: RestoreReport = {
+    made: { time, machine, version, user: content.context.userName, home: content.context.home },
+    runs: shown.map((entry) => ({ id: entry.id, text: waitingText(entry) })),
+    waits: outcome.waiting.map(({ id }) => id),
+    people: peopleOf(after.config),
+    programs: grantsIn(content).map(([, label]) => label),
+    hasManagementToken: typeof membersOf(content, "management.json")["token_sha256"] === "string",
+    signIns: [...files.keys()].flatMap((path) => /^sign-in\/(.+)-[0-9a-f]{8}\.json$/.exec(path)?.[1] ?? []),
+    secrets: secretsIn(files.get("secrets.json")).map(([name]) => name),
+    fleet: files.has("fleet/member.json") ? (fleet?.name ?? "") : null,
+    missing: [
+      ...(await missingHere(after.config)),
+      ...(fleet === null || machine === hostname()
+        ? []
+        : [`the host's name ${machine}: in the fleet, this machine is ${fleet.name}`]),
+    ],
+    broughtBack: present && (await endedSince(content, present, before.config)),
+  };
+  return { report, content: { ...moved, files } };
+}
+
+/** Without what only one home may have. */
+export function asCopy(content: HomeContent): HomeContent {
+  const key = membersOf(content, "fleet/member.json")["secret"];
+  const files = new Map([...content.files].filter(([path]) => backedUp(path)?.movesOnly !== true));
+  const secrets = secretsIn(files.get("secrets.json")).filter(([name]) => name !== key);
+  if (files.has("secrets.json")) files.set("secrets.json", Buffer.from(JSON.stringify(secrets)));
+  return { ...content, files };
+}
+
+/** The paths in the configuration that lead into the home follow it. */
+function relocated(content: HomeContent, home: string): HomeContent {
+  const name = configNameIn(content);
+  const from = content.context.home;
+  if (from === home || from === "" || /["'\\\n]/.test(home)) return content;
+  const [first = "", ...others] = (content.files.get(name) ?? "").toString().split(from);
+  const text = others.map((rest) => `${/^(?:[/"'\s]|$)/.test(rest) ? home : from}${rest}`);
+  return { ...content, files: new Map(content.files).set(name, Buffer.from([first, ...text].join(""))) };
+}
+
+async function load(content: HomeContent, homeContext: HomeContext): Promise<ConfigSnapshot> {
+  const name = configNameIn(content);
+  const bytes = content.files.get(name)?.toString("base64") ?? "";
+  const request = { path: join(homeContext.home, name), homeContext, content: bytes, writeStarter: false };
+  const { loaded } = await loadConfigInChild(request, { clock: systemClock });
+  if (loaded.ok) return loaded.snapshot;
+  throw mistakesError(loaded.mistakes, "the backup's configuration has errors, or is of another version");
+}
+
+function membersOf({ files }: HomeContent, path: string): Readonly<Record<string, unknown>> {
+  return jsonObject((files.get(path) ?? "").toString()) ?? {};
+}
+
+function sealedIn({ files }: HomeContent, path: string): unknown {
+  const bytes = files.get(path);
+  return bytes === undefined ? null : sealedValue(bytes).value;
+}
+
+function approvalsOf(content: HomeContent): Approvals | null {
+  const value = sealedIn(content, "approvals.sealed");
+  const approvals = value === null ? null : approvalsIn(value);
+  if (value !== null && approvals === null) throw refused("it is foreign: its approvals are not understood");
+  return approvals;
+}
+
+/**
+ * The approvals of the entries as they are read in the new home. An entry that is not in the file loses its approval,
+ * because nobody is shown it.
+ */
+function translated(approvals: Approvals, before: MountaineerConfig, after: MountaineerConfig): Approvals {
+  const [was, is] = [entriesOf(withAllOn(before)), entriesOf(withAllOn(after))];
+  const entries = [...approvals.entries].flatMap(([id, entry]): [string, ApprovedEntry][] => {
+    const [old, now] = [was.get(id), is.get(id)];
+    if (old === undefined || now === undefined) return [];
+    return [[id, isSameMeaning(entry.whole, old.whole) ? { ...entry, whole: now.whole } : entry]];
+  });
+  return { ...approvals, entries: new Map(entries) };
+}
+
+function peopleOf({ incomingAuth }: MountaineerConfig): readonly string[] {
+  return incomingAuth.type === "anonymous" ? [] : incomingAuth.users.map(({ name }) => name);
+}
+
+/** The ids of grants, each with its program and person. */
+function grantsIn(content: HomeContent): readonly (readonly [id: string, label: string])[] {
+  const { grants } = objectOf(sealedIn(content, "grants.sealed"));
+  return (Array.isArray(grants) ? grants : [])
+    .map(objectOf)
+    .map(({ id, user, client }) => [String(id), `${String(objectOf(client)["name"])} for ${String(user)}`]);
+}
+
+async function missingHere({ backends, shares, server }: MountaineerConfig): Promise<readonly string[]> {
+  const present = Object.keys(networkInterfaces());
+  const path = process.env["PATH"] ?? "";
+  const enabled = backends.filter((backend) => backend.enabled);
+  const checks: readonly (readonly [isThere: unknown, what: string])[] = [
+    ...enabled.flatMap((backend) =>
+      routesOf(backend).flatMap(({ connection: one }) =>
+        one.type !== "stdio"
+          ? []
+          : ([
+              [
+                findCommand(one.command, one.cwd, path),
+                `the program ${one.command}, of server ${backend.name}`,
+              ],
+              [entryExists(one.cwd), `the folder ${one.cwd}, of server ${backend.name}`],
+            ] as const),
+      ),
+    ),
+    ...shares.flatMap(({ name, routes }) =>
+      Object.values(routes).flatMap(({ interfaceName: link, folder }) => [
+        [link === null || present.includes(link), `the interface ${link}, of share ${name}`] as const,
+        [folder === null || entryExists(folder), `the folder ${folder}, of share ${name}`] as const,
+      ]),
+    ),
+  ];
+  const found = await Promise.all(checks.map(async ([isThere, what]) => ((await isThere) ? [] : [what])));
+  const isTaken = server !== null && (await whyNotListen(server.host, server.port)) === "EADDRINUSE";
+  return [
+    ...found.flat(),
+    ...(isTaken ? [`port ${server.port} of ${server.host}: another program has it`] : []),
+  ];
+}
+
+/** What the backup has and the present home has no longer; null: that has another session key, so it is another home. */
+async function endedSince(
+  content: HomeContent,
+  present: HomeContent,
+  config: MountaineerConfig,
+): Promise<readonly string[] | null> {
+  const key = present.files.get("session.key");
+  if (key === undefined || content.files.get("session.key")?.equals(key) !== true) return null;
+  const now = await load(present, present.context);
+  const still = new Map(grantedIn(present, now.config));
+  return grantedIn(content, config).flatMap(([what, how]) => (still.get(what) === how ? [] : [what]));
+}
+
+/** Everything that a person may end: people, programs, approvals, and pins by server, each with what it is. */
+function grantedIn(content: HomeContent, config: MountaineerConfig): readonly (readonly [string, string])[] {
+  const { backends } = objectOf(sealedIn(content, "pins.sealed"));
+  const pins: readonly unknown[][] = Array.isArray(backends) ? backends.filter(Array.isArray) : [];
+  const runs = [...(approvalsOf(content)?.entries ?? [])].filter(([, { state }]) => state === "runs");
+  return [
+    ...peopleOf(config).map((name) => [`the user ${name}`, ""] as const),
+    ...grantsIn(content).map(([id, label]) => [`the program ${label} (${id})`, ""] as const),
+    ...runs.map(([id, { whole }]) => [`the approval of ${id}`, JSON.stringify(whole)] as const),
+    ...pins.map(([name, of]) => [`the pins of server ${String(name)}`, JSON.stringify(of)] as const),
+  ];
+}

@@ -1,0 +1,344 @@
+// `backup` and `backup restore`, with the real program: a home moves, a copy runs beside it, and neither a kill nor a
+// stranger's file does harm.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { chmod, cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { sealBackup } from "../../../src/daemon/backup/backup-file.ts";
+import { sealedPinStore } from "../../../src/daemon/compose/pin-store.ts";
+import { Grants } from "../../../src/gateway/client-sign-in/grants.ts";
+import { sha256Of } from "../../../src/runtime/files/sha256.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { connectLight } from "../../mcp/light-client.ts";
+import { collect, type Ran } from "../../support/collect.ts";
+import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { COMMAND, environmentOf } from "../command-line.ts";
+
+const TERMINAL = join(import.meta.dirname, "../programs/at-a-terminal.ts");
+const SERVER = join(import.meta.dirname, "../../mcp/fixtures/light-server.ts");
+const PASSPHRASE = "correct horse battery";
+
+interface Run {
+  readonly home: string;
+  readonly answer?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A command of its own at what passes for a terminal. */
+function atTerminal(args: readonly string[], { home, answer = "", env = {} }: Run): Promise<Ran> {
+  const [program = "", ...own] = COMMAND;
+  const all = { NODE_OPTIONS: `--import=${TERMINAL}`, NODE_NO_WARNINGS: "1", ...env };
+  const child = spawn(program, [...own, ...args], { env: environmentOf({ home, env: all }), cwd: "/" });
+  return collect(child, answer).ended;
+}
+
+async function prepared(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const passphrase = ["--passphrase-file", join(folder, "passphrase")];
+  await writeFile(join(folder, "passphrase"), `${PASSPHRASE}\n`);
+  const file = join(folder, "home.backup");
+  return { folder, file, passphrase, restore: ["backup", "restore", file, ...passphrase] };
+}
+
+/** The names of all files in a folder, with what they have. */
+async function contentsOf(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((one) =>
+    one.isFile(),
+  );
+  const paths = names
+    .map((one) => join(one.parentPath, one.name))
+    .filter((path) => !/lock\.(?:db|json)|\.log$/.test(path));
+  const texts = await Promise.all(paths.map((path) => readFile(path, "latin1")));
+  return Object.fromEntries(paths.map((path, at) => [path.slice(folder.length), texts[at] ?? ""]));
+}
+
+const configOf = (port: number): string => `[server]
+port = ${port}
+[trust]
+approve = "all"
+[backends.one]
+command = "${process.execPath}"
+args = ["${SERVER}"]
+env = { LIGHT_PREFIX = "one_", TOKEN = "secret:tok" }
+[backends.two]
+command = "${process.execPath}"
+args = ["${SERVER}"]
+env = { LIGHT_PREFIX = "two_" }
+`;
+
+/** The status of a call in a session that another daemon began. */
+async function goesOn(port: number, token: string, session: string): Promise<number> {
+  const headers = {
+    authorization: `Bearer ${token}`,
+    "mcp-session-id": session,
+    "content-type": "application/json",
+  };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 9, method: "tools/list" });
+  const accept = "application/json, text/event-stream";
+  const version = { "mcp-protocol-version": "2025-11-25" };
+  const sent = { method: "POST", headers: { ...headers, ...version, accept }, body };
+  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, sent);
+  await answer.text();
+  return answer.status;
+}
+
+const grantsOf = async (home: string): Promise<Grants> => {
+  const sealed = sealedPinStore({ home, clock: systemClock, environment: {}, keyring: null }, true, "grants");
+  const exists = async (): Promise<boolean> => (await readdir(home)).includes("grants.sealed");
+  const store = {
+    read: sealed.read,
+    write: sealed.write,
+    exists,
+    secret: async () => (await sealed.secret?.()) ?? null,
+  };
+  const grants = new Grants({ clock: systemClock, logger: noopLogger, store });
+  grants.isOfUser = () => true;
+  await grants.load();
+  return grants;
+};
+
+const GIVEN = {
+  user: "ann",
+  entry: "e",
+  client: { id_sha256: sha256Of("phone"), name: "Phone", answers_to: "https://phone.example" },
+  resource: "http://127.0.0.1/mcp",
+  backends: null,
+  read_only: false,
+};
+
+/** The values by name, of a home whose secrets are in its file. */
+async function secretsOf(home: string): Promise<Record<string, string>> {
+  const { secrets } = JSON.parse(await readFile(join(home, "secrets.json"), "utf8"));
+  const entries = Object.entries(secrets as Record<string, { value: string }>);
+  return Object.fromEntries(entries.map(([name, { value }]) => [name, value]));
+}
+
+test("F8 a home moves with sessions, tokens, programs, approvals and secrets, and a copy runs beside it", async (t) => {
+  const { folder, file, passphrase, restore } = await prepared(t);
+  const port = await freePort();
+  const homeAt = (name: string, config?: string): Promise<TestHome> =>
+    createTestHome({
+      home: join(folder, name),
+      ...(config === undefined ? {} : { config }),
+      env: { HOME: folder },
+    });
+  const old = await homeAt("old", configOf(port));
+  await chmod(old.home, 0o700);
+  await chmod(old.configFile, 0o600);
+  await writeFile(join(folder, "tok"), "a secret");
+  await old.cli(["secret", "set", "tok", "--file", join(folder, "tok")]);
+  for (const name of ["ann", "ben", "cid"]) await old.cli(["users", "add", name, "-y"]);
+  const { "ann-token": token = "" } = await secretsOf(old.home);
+  const grants = await grantsOf(old.home);
+  await grants.keyFor("entry");
+  const phone = await grants.begin({ ...GIVEN, entry: grants.entryOf("ann", sha256Of(token)) ?? "" });
+  await using daemon = await old.startMonitor();
+  const url = `http://127.0.0.1:${port}/mcp`;
+  await using client = await eventually(() => connectLight(url, { token }));
+  const session = client.sessionId ?? "";
+  const ready = async (home: TestHome): Promise<boolean> =>
+    ((await home.glance())?.backends ?? []).filter(({ phase }) => phase === "Ready").length === 2;
+  await eventually(() => ready(old));
+
+  // It is backed up while it changes all the time.
+  const changing = new AbortController();
+  const changes = (async () => {
+    for (let at = 0; !changing.signal.aborted; at += 1) {
+      await old.cli(["config", "set", "sync.debounce", `0.${(at % 8) + 1}`]);
+      await old.cli(["secret", "set", `spare-${at % 3}`, "--file", join(folder, "tok")]);
+    }
+  })();
+  const backups = [];
+  for (let at = 0; at < 3; at += 1) backups.push(await old.cli(["backup", file, ...passphrase]));
+  changing.abort();
+  await changes;
+  assert.deepEqual(
+    backups.map(({ code, stderr }) => [code, stderr]),
+    [
+      [0, ""],
+      [0, ""],
+      [0, ""],
+    ],
+  );
+  const bytes = await readFile(file, "latin1");
+  for (const text of ["a secret", token, "light-server", "ann"]) assert.ok(!bytes.includes(text), text);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+
+  const last = await old.cli(["backup", file, "--stop", ...passphrase]);
+  assert.equal(last.code, 0, last.stderr);
+  assert.equal((await daemon.ended).code, 0);
+  await assert.rejects(old.startMonitor(), /was moved with the backup/);
+
+  const moved = await homeAt("new/home");
+  const toMoved = await atTerminal(restore, { home: moved.home, answer: "move\n", env: { HOME: folder } });
+  assert.equal(toMoved.code, 0, toMoved.stderr);
+  for (const text of ["backends.one:", "light-server.ts", "the user cid", "Phone for ann", `made `])
+    assert.ok(toMoved.stderr.includes(text), `${text}\n${toMoved.stderr}`);
+  assert.deepEqual(await secretsOf(moved.home), await secretsOf(old.home));
+  await using next = await moved.startMonitor();
+  await eventually(() => ready(moved));
+  assert.equal(await goesOn(port, token, session), 200, "the session of the old daemon goes on");
+  assert.match((await moved.cli(["approve", "--list"])).stdout, /nothing waits for approval/);
+  assert.match((await moved.cli(["config", "history"])).stdout, /settings changed/);
+  const renewed = await (await grantsOf(moved.home)).refresh(phone.refresh, "phone", null);
+  assert.equal(renewed.kind, "tokens");
+
+  const copy = await homeAt("copy");
+  const toCopy = await atTerminal(restore, { home: copy.home, answer: "copy\n", env: { HOME: folder } });
+  assert.equal(toCopy.code, 0, toCopy.stderr);
+  assert.match(toCopy.stderr, new RegExp(`port ${port} of 127.0.0.1: another program has it`));
+  assert.match(toCopy.stdout, /Phone for ann: sign in again/);
+  const names = await readdir(copy.home);
+  for (const name of ["session.key", "grants.sealed", "sign-in", "fleet"])
+    assert.ok(!names.includes(name), name);
+  const own = await freePort();
+  await copy.writeConfig((await readFile(copy.configFile, "utf8")).replace(String(port), String(own)));
+  await using beside = await copy.startMonitor();
+  await eventually(async () => (await copy.glance())?.global.pid === beside.pid);
+  await copy.cli(["approve", "--yes"]);
+  await eventually(async () => (await goesOn(own, token, session)) === 404);
+  assert.equal(await goesOn(port, token, session), 200);
+  assert.deepEqual([await ready(moved), next.pid === beside.pid], [true, false]);
+});
+
+/** A stopped home with approvals, users and a secret. */
+async function quietHome(folder: string, name: string, program: string): Promise<TestHome> {
+  const config = `[trust]\napprove = "all"\n[backends.one]\ncommand = "${program}"\n`;
+  const home = await createTestHome({ home: join(folder, name), config, env: { HOME: folder } });
+  await chmod(home.home, 0o700);
+  await writeFile(join(folder, "tok"), `of ${name}`);
+  await home.cli(["secret", "set", "tok", "--file", join(folder, "tok")]);
+  await (await grantsOf(home.home)).begin({ ...GIVEN, user: name });
+  return home;
+}
+
+test("F8 a backup or restore that is killed at any moment leaves the old file and home, or the new ones", async (t) => {
+  const { folder, file, passphrase, restore } = await prepared(t);
+  const first = await quietHome(folder, "first", "/bin/cat");
+  assert.equal((await first.cli(["backup", file, ...passphrase])).code, 0);
+  const before = await readFile(file, "latin1");
+  let written = 0;
+  for (let at = 1; ; at += 1) {
+    const env = { DIES_AT: String(at) };
+    const { code } = await atTerminal(["backup", file, ...passphrase], { home: first.home, env });
+    const after = await readFile(file, "latin1");
+    if (after !== before) written += 1;
+    if (code === 0) break;
+    assert.ok(written <= 1, "only the rename changes it");
+  }
+  const second = await quietHome(folder, "second", "/bin/true");
+  const untouched = await contentsOf(second.home);
+  const kill = async (at: number): Promise<boolean> => {
+    const top = join(folder, `at-${at}`);
+    const home = join(top, "home");
+    await mkdir(top);
+    await cp(second.home, home, { recursive: true });
+    const env = { DIES_AT: String(at) };
+    const { code } = await atTerminal([...restore, "--replace"], { home, answer: "move\n", env });
+    const next = await createTestHome({ home, env: { HOME: folder } });
+    const listed = await next.cli(["approve", "--list"]);
+    assert.equal(listed.code, 0, `${at}: ${listed.stderr}`);
+    const { tok } = await secretsOf(home);
+    const [grant] = (await grantsOf(home)).list;
+    if (tok === "of second") assert.deepEqual(await contentsOf(home), untouched, `killed at ${at}`);
+    else assert.match(await readFile(next.configFile, "utf8"), /bin\/cat/, `killed at ${at}`);
+    assert.equal(`of ${grant?.user}`, tok, `killed at ${at}`);
+    // The next restore removes an unfinished note.
+    const isKnown = /^home(?:\.before-.*)?$|^\.home\.restore\.json\..*\.tmp$/;
+    const left = (await readdir(top)).filter((name) => !isKnown.test(name));
+    assert.deepEqual(left, [], `killed at ${at}`);
+    return code !== 0;
+  };
+  let at = 1;
+  while ((await Promise.all([kill(at), kill(at + 1), kill(at + 2)])).every(Boolean)) at += 3;
+  assert.ok(at >= 20, `it was killed at ${at} moments`);
+});
+
+test("F8 nothing of a stranger's backup runs or is written before the person has answered", async (t) => {
+  const { folder, file, passphrase, restore } = await prepared(t);
+  const mark = join(folder, "ran");
+  const victim = join(folder, "victim");
+  await mkdir(victim, { mode: 0o700 });
+  const evil = await quietHome(folder, "evil", "/usr/bin/touch");
+  await evil.writeConfig(
+    `[backends.one]\ncommand = "/usr/bin/touch"\nargs = ["${mark}"]\n[server]\nport = ${await freePort()}\n`,
+  );
+  assert.equal((await evil.cli(["backup", file, ...passphrase])).code, 0);
+  const piped = await createTestHome({ home: victim, env: { HOME: folder } });
+  const refused = await piped.cli(restore);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /asks at a terminal/);
+  for (const answer of ["no\n", "\n", ""]) {
+    const { code, stderr } = await atTerminal(restore, { home: victim, answer });
+    assert.notEqual(code, 0);
+    assert.ok(stderr.includes("/usr/bin/touch") && stderr.includes(mark), stderr);
+    assert.deepEqual(await readdir(victim), []);
+  }
+  // Approvals that say other than the file: what is approved would run, so it is what is shown.
+  const content = {
+    ...{ time: new Date().toISOString(), machine: "m", version: "1", config: "/h/config.toml" },
+    context: { home: "/h", userHome: "/", userName: "ann", defaultMountRoot: "/h/volumes" },
+  };
+  const whole = {
+    name: "one",
+    connection: { type: "stdio", command: "/bin/hidden", args: [], env: {}, cwd: "/" },
+  };
+  const hidden = { "backends.one": { state: "runs", whole }, "backends.two": { state: "gone", whole } };
+  const value = { form: "whole entries", mode: "all", entries: hidden, order: [] };
+  const texts = {
+    "config.toml": '[trust]\napprove = "all"\n[backends.one]\ncommand = "/bin/cat"\n',
+    "approvals.sealed": JSON.stringify({ value, note: "all", key: null }),
+  };
+  const files = Object.entries(texts).map(([path, text]) => ({
+    path,
+    content: Buffer.from(text).toString("base64"),
+  }));
+  await writeFile(file, await sealBackup(Buffer.from(JSON.stringify({ ...content, files })), PASSPHRASE));
+  const shown = await atTerminal(restore, { home: victim, answer: "move\n" });
+  assert.equal(shown.code, 0, shown.stderr);
+  assert.match(shown.stderr, /command = "\/bin\/hidden"/);
+  assert.ok(!(await readFile(join(victim, "approvals.sealed"), "utf8")).includes("backends.two"));
+  assert.ok(!(await readdir(folder)).includes("ran"));
+});
+
+test("F8 secrets of a keyring are in the backup; a keyring that does not answer leaves no file", async (t) => {
+  const { folder, file, passphrase } = await prepared(t);
+  const bin = join(folder, "bin");
+  const says = async (text: string): Promise<void> => {
+    const program = join(import.meta.dirname, "../../secrets/programs/secret-tool");
+    await mkdir(bin, { recursive: true });
+    const script = `#!/bin/sh\nSTAND_IN_FOLDER='${bin}' STAND_IN_SAYS='${text}' exec '${program}' "$@"\n`;
+    await writeFile(join(bin, "secret-tool"), script, { mode: 0o755 });
+  };
+  await says("");
+  const env = {
+    PATH: `${bin}:${process.env["PATH"]}`,
+    DBUS_SESSION_BUS_ADDRESS: `unix:path=${bin}`,
+    HOME: folder,
+  };
+  const home = await createTestHome({ home: join(folder, "home"), config: "", env });
+  await writeFile(join(folder, "tok"), "in the keyring");
+  const run = (...args: string[]) => atTerminal(args, { home: home.home, env });
+  assert.equal((await run("secret", "set", "tok", "--file", join(folder, "tok"))).code, 0);
+  assert.ok(!(await readFile(join(home.home, "secrets.json"), "utf8")).includes("in the keyring"));
+  assert.equal((await run("backup", file, ...passphrase)).code, 0);
+  const other = join(folder, "other");
+  const args = ["backup", "restore", file, ...passphrase];
+  const restored = await atTerminal(args, { home: other, answer: "move\n", env });
+  assert.equal(restored.code, 0, restored.stderr);
+  assert.match(await readFile(join(other, "secrets.json"), "utf8"), /"kept": "secret-service"/);
+  const bare = await atTerminal(args, { home: join(folder, "bare"), answer: "move\n" });
+  assert.match(bare.stdout, /its secrets are in a private file of the home/);
+  assert.deepEqual(await secretsOf(join(folder, "bare")), { tok: "in the keyring" });
+
+  await says("locked");
+  const later = join(folder, "later.backup");
+  const failed = await run("backup", later, ...passphrase);
+  assert.equal(failed.code, 1);
+  assert.ok(!(await readdir(folder)).includes("later.backup"));
+});
