@@ -8,7 +8,7 @@ const PASSPHRASE = {
 const backupCommand = command("backup", {
   summary: "back up this home into one encrypted file",
   description:
-    "Everything that makes the home: configuration and history, approvals, pins, people, sign-ins, secrets also from the keyring, the session key, the fleet. Not mounts, logs or caches. The daemon may run.",
+    "With secrets, also those in the keyring; without mounts, logs and caches. The daemon may run.",
   examples: {
     "mountaineer backup home.backup": "a passphrase of 12 characters or more is asked twice",
     "mountaineer backup home.backup --stop":
@@ -26,7 +26,7 @@ const backupCommand = command("backup", {
 const restoreCommand = command("backup restore", {
   summary: "restore a home from a backup",
   description:
-    "Shows what will run and who may do what, and asks before it writes. Move: the old daemon is gone, and everything continues here. Copy: it may run, so this home gets neither its session key nor sign-ins, programs of people, or place in a fleet.",
+    "Shows what will run and who may do what, and asks before it writes. Move: the old daemon is gone, and everything continues here. Copy: it may run, so its sessions, sign-ins, programs of people and place in a fleet stay there.",
   examples: { "mountaineer backup restore home.backup": "into an empty home" },
   exits: { 1: "you said no", 3: "the file cannot be used; nothing was changed", 4: "a daemon runs here" },
   takes: {
