@@ -5,6 +5,8 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 
 /** Written in each file. A higher number is refused. */
 const FORMAT = 1;
+/** How each file begins. */
+export const BEGIN = "mountaineer-backup ";
 export const MOST_BYTES = 256 * 1024 * 1024;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
@@ -12,14 +14,14 @@ const TAG_BYTES = 16;
 const LENGTH_BYTES = 8;
 /** Takes half a second and 128 MiB for each guess. */
 const COST = { N: 2 ** 17, r: 8, p: 1, maxmem: 160 * 1024 * 1024 };
-const HEADER = /^mountaineer backup (\d{1,9}) ([\w-]{22}) ([\w-]{16})\n$/;
+const HEADER = /^mountaineer-backup (\d{1,9}) ([\w-]{22}) ([\w-]{16})\n$/;
 const LONGEST_HEADER = 80;
 
 /** Runs scrypt, so only a command may call it. */
 export async function sealBackup(content: Buffer, passphrase: string): Promise<Buffer> {
   const salt = randomBytes(SALT_BYTES);
   const nonce = randomBytes(NONCE_BYTES);
-  const text = `mountaineer backup ${FORMAT} ${salt.toString("base64url")} ${nonce.toString("base64url")}\n`;
+  const text = `${BEGIN}${FORMAT} ${salt.toString("base64url")} ${nonce.toString("base64url")}\n`;
   const header = Buffer.from(text);
   const key = await keyOf(passphrase, salt);
   const length = Buffer.alloc(LENGTH_BYTES);
@@ -71,7 +73,7 @@ function headerIn(bytes: Buffer): Buffer {
 
 function requireHeader(header: Buffer): readonly string[] {
   const text = header.toString("latin1");
-  const version = /^mountaineer backup (\d{1,9}) /.exec(text)?.[1];
+  const version = /^mountaineer-backup (\d{1,9}) /.exec(text)?.[1];
   if (version === undefined) throw refused("it is foreign: Mountaineer did not write it");
   if (Number(version) > FORMAT) throw refused(`a newer version wrote it (format ${version})`);
   const [, , salt, nonce] = HEADER.exec(text) ?? [];

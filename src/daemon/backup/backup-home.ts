@@ -21,7 +21,7 @@ import { openSecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
 import { mountsIn } from "../purge.ts";
-import { MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
+import { BEGIN, MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
 import {
   configNameIn,
   decodeContent,
@@ -36,7 +36,6 @@ import { asCopy, planRestore } from "./plan-restore.ts";
 
 const LOCK_WAIT_MS = 10_000;
 const KEYRING_WITHIN_MS = 30_000;
-const BEGIN = "mountaineer backup ";
 
 interface FileOptions {
   readonly home: string;

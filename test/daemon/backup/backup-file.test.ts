@@ -48,7 +48,7 @@ test("F8 a backup that was changed, cut, or is another's file is refused, says w
     ["another tag", flipped(whole.length - 1), /was changed after it was written/],
     [
       "a newer format",
-      Buffer.concat([Buffer.from("mountaineer backup 2 "), whole.subarray(21)]),
+      Buffer.concat([Buffer.from("mountaineer-backup 2 "), whole.subarray(21)]),
       /newer version.*format 2/,
     ],
   ];
