@@ -64,7 +64,7 @@ export const EMPTY_FOLDERS: readonly string[] = [
   `${SHARE}(?:servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,
 ];
 
-/** The names of the sealed files, each of which has a key of its own. */
+/** The names of the sealed files, each of which has a separate key. */
 export const SEALED_NAMES: readonly string[] = ["approvals", "checked", "grants", "lists", "names", "pins"];
 
 /** The folders whose files a backup has; "": the home itself. */

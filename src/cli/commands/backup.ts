@@ -31,7 +31,7 @@ const restoreCommand = command("backup restore", {
   exits: { 1: "you said no", 3: "the file cannot be used; nothing was changed", 4: "a daemon runs here" },
   takes: {
     "<file>": "the backup",
-    "--replace": "keep the present home beside, and put this one in its place",
+    "--replace": "rename the present home, and restore in its place",
     ...PASSPHRASE,
   },
   run: async (context, given) => (await import("../service/backup.ts")).restoreHome(context, given),

@@ -39,7 +39,7 @@ export async function backUpHome(
       `${printable(file)}: ${pluralize(made.files, "file")} of ${printable(home)}, ${bytesText(made.bytes)}`,
     ),
     ...(given.stop ? ["  the daemon is stopped; mountaineer up starts it again"] : []),
-    "  without the passphrase nobody can read it, you neither",
+    "  without the passphrase, it cannot be read, not even by you",
   ]);
   return 0;
 }
@@ -67,11 +67,11 @@ export async function restoreHome(
     context.notify("nothing was changed");
     return FAILED_EXIT;
   }
-  const { kept, before } = await plan.restore(mode);
+  const { storage, before } = await plan.restore(mode);
   const again = mode === "copy" ? [...plan.report.signIns, ...plan.report.programs] : [];
-  showResult(context, { restored: home, mode, secrets: kept, before, sign_in_again: again }, (paint) => [
+  showResult(context, { restored: home, mode, secrets: storage, before, sign_in_again: again }, (paint) => [
     doneLine(paint, `${printable(home)} is restored: mountaineer up starts it`),
-    ...(kept === "file" && plan.report.secrets.length > 0
+    ...(storage === "file" && plan.report.secrets.length > 0
       ? ["  its secrets are in a private file of the home"]
       : []),
     ...(before === null ? [] : [`  the home before is ${printable(before)}`]),

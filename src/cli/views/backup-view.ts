@@ -28,7 +28,7 @@ export function restoreLines(report: RestoreReport, style: TerminalStyle, nowMs:
       ]),
     ),
     ...part("Waits for an approval there too:", waits),
-    ...part("Whoever made this file can sign in as:", knows),
+    ...part("The person who made this file can sign in as:", knows),
     ...part("Signs in at these servers (if it did so since, sign in again there):", signIns),
     ...part("In it:", [
       pluralize(secrets.length, "secret"),

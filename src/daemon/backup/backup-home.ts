@@ -100,7 +100,10 @@ async function requireFree({ home, userHome, replaces, signal }: RestoreOptions)
     throw taken("is not a folder itself", "set MOUNTAINEER_HOME to the folder that it leads to");
   const isHome = (await pathsIn(home)).some((path) => backedUp(path) !== null);
   if (isHome && !replaces)
-    throw taken("is not empty", "--replace keeps it beside; or set MOUNTAINEER_HOME to another folder");
+    throw taken(
+      "is not empty",
+      "--replace keeps it under another name; or set MOUNTAINEER_HOME to another folder",
+    );
   if ((await readLockOwner(home)) !== null) await (await lockHome(home, signal))[Symbol.asyncDispose]();
   const [mount] = await mountsIn(home, isUsualHome({ home, userHome }));
   if (mount === undefined) return isHome;
@@ -118,7 +121,7 @@ interface Restoring {
   readonly signal: AbortSignal;
 }
 
-/** Resolves with where the secrets are, and the folder of the home before; null: there was none. */
+/** Resolves with the storage of the secrets, and the folder of the home before; null: there was none. */
 async function restoreHome(content: HomeContent, { home, isReplacing, signal }: Restoring) {
   await ensurePrivateFolder(home);
   const aside = `${home}.before-${new Date(clock.wallMs()).toISOString().replace(/[:.]/g, "-")}`;
@@ -128,12 +131,12 @@ async function restoreHome(content: HomeContent, { home, isReplacing, signal }: 
   try {
     const forgets = SEALED_NAMES.filter((name) => !sealed.includes(name));
     await recordSwap(home, { staging, aside }, forgets);
-    const kept = await writeHome(content, staging, { home, isReplacing, signal });
+    const storage = await writeHome(content, staging, { home, isReplacing, signal });
     signal.throwIfAborted();
     await rename(home, aside);
     await rename(staging, home);
     await syncFolder(dirname(home));
-    return { kept, before: isReplacing ? aside : null };
+    return { storage, before: isReplacing ? aside : null };
   } finally {
     await lock[Symbol.asyncDispose]();
     await endSwap(home, true);

@@ -15,7 +15,7 @@ import { BACKED_UP_FOLDERS, backedUp } from "../home-files.ts";
 import { refused } from "./backup-file.ts";
 import { openParts } from "./home-parts.ts";
 
-/** How often a home is read whose configuration changes meanwhile. */
+/** How often a home is read whose configuration changes in the meantime. */
 const MOST_READS = 5;
 
 const context = { home: text, userHome: text, userName: text, defaultMountRoot: text };

@@ -19,7 +19,7 @@ const MOST_READS = 5;
 const BETWEEN_READS_MS = 50;
 const KEY = /^[0-9a-f]{64}$/;
 
-interface Place {
+interface PartsOptions {
   /** The home, or the folder that becomes it. */
   readonly folder: string;
   readonly store: SecretStore;
@@ -35,7 +35,12 @@ interface Part {
 }
 
 /** All reject with `secret_unavailable`, `backup_refused`, and the system's error. */
-export function openParts({ folder, store, keyringFor, signal }: Place): Readonly<Record<BackedUpAs, Part>> {
+export function openParts({
+  folder,
+  store,
+  keyringFor,
+  signal,
+}: PartsOptions): Readonly<Record<BackedUpAs, Part>> {
   const limits = { deadlineMs: DEADLINE_MS, signal };
   const read = (path: string) => readFile(join(folder, path)).catch(recoverFrom("ENOENT", null));
   const write = (path: string, bytes: Buffer) =>
@@ -66,7 +71,7 @@ export function openParts({ folder, store, keyringFor, signal }: Place): Readonl
           if (found.state === "sound") {
             // Tokens of programs are derived from the key of the grants.
             const key = path === "grants.sealed" ? await file.key(limits, false) : null;
-            return JSON.stringify({ value: found.value, note: found.note, key });
+            return JSON.stringify({ value: found.value, remark: found.note, key });
           }
           if (reads === MOST_READS || found.state === "unverifiable")
             throw new MountaineerError("secret_unavailable", `the seal of ${file.path} cannot be checked`, {
@@ -78,10 +83,10 @@ export function openParts({ folder, store, keyringFor, signal }: Place): Readonl
         }
       },
       async write(path, bytes) {
-        const { value, note, key } = sealedValue(bytes);
+        const { value, remark, key } = sealedValue(bytes);
         const file = await sealed(path, key === null ? {} : { keyring: null, firstKey: key });
         // The number stays as it is in the keyring, so that the home before remains valid until it is replaced.
-        await file.write(value, limits, { advances: false, note });
+        await file.write(value, limits, { advances: false, note: remark });
       },
     },
     secrets: {
@@ -110,9 +115,9 @@ function isLost(error: unknown): boolean {
 
 /** What a sealed file said. Throws `backup_refused`. */
 export function sealedValue(bytes: Buffer) {
-  const { value, note, key = null } = jsonObject(bytes.toString()) ?? {};
-  if (typeof note === "string" && (key === null || (typeof key === "string" && KEY.test(key))))
-    return { value, note, key };
+  const { value, remark, key = null } = jsonObject(bytes.toString()) ?? {};
+  if (typeof remark === "string" && (key === null || (typeof key === "string" && KEY.test(key))))
+    return { value, remark, key };
   throw refused("it is foreign: a sealed file is not understood");
 }
 

@@ -28,7 +28,7 @@ import { configNameIn, type HomeContent } from "./home-content.ts";
 import { sealedValue, secretsIn } from "./home-parts.ts";
 
 /**
- * The content as it is to be written, with what a person reads first. `present`: what is in the home now; null: there is none,
+ * The content as it is to be written, with what a person reads first. `present`: the content of the home now; null: there is none,
  * or it cannot be read. Rejects with `backup_refused` and `config_invalid`.
  */
 export async function planRestore(content: HomeContent, home: string, present: HomeContent | null) {
@@ -42,7 +42,7 @@ export async function planRestore(content: HomeContent, home: string, present: H
   const nothing: Approvals = { mode: "all", entries: new Map(), order: [] };
   const shown = applyApprovals({ ...ground, file: outcome.effective, approvals: nothing }).waiting;
   const files = new Map(moved.files);
-  const sealed = approvals && { value: approvalsValue(approvals), note: approvals.mode };
+  const sealed = approvals && { value: approvalsValue(approvals), remark: approvals.mode };
   if (sealed !== null) files.set("approvals.sealed", Buffer.from(JSON.stringify(sealed)));
   const { time, machine, version } = content;
   const { fleet = null } = after.config;
@@ -113,7 +113,7 @@ function approvalsOf(content: HomeContent): Approvals | null {
 
 /**
  * The approvals of the entries as they are read in the new home. An entry that is not in the file loses its approval,
- * because nobody is shown it.
+ * because no person is shown it.
  */
 function translated(approvals: Approvals, before: MountaineerConfig, after: MountaineerConfig): Approvals {
   const [was, is] = [entriesOf(withAllOn(before)), entriesOf(withAllOn(after))];
