@@ -9,8 +9,8 @@ import { isoTime, systemClock } from "../runtime/time/clock.ts";
 const pathIn = (home: string): string => join(home, "moved.json");
 
 export async function markMoved(home: string, file: string): Promise<void> {
-  const note = { time: isoTime(systemClock.wallMs()), file };
-  await keepPrivateFile(pathIn(home), `${JSON.stringify(note)}\n`, { mode: 0o600 });
+  const record = { time: isoTime(systemClock.wallMs()), file };
+  await keepPrivateFile(pathIn(home), `${JSON.stringify(record)}\n`, { mode: 0o600 });
 }
 
 /** Rejects with `home_moved`. */

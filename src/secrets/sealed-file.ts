@@ -35,6 +35,11 @@ interface SealedWriteOptions {
   readonly note?: string;
 }
 
+/** For the content of another home: the number stays, so that the file of the home before is valid until it is replaced. */
+export function asRestored(remark: string): SealedWriteOptions {
+  return { advances: false, note: remark };
+}
+
 /** Only one process may write the file at a time: the caller must hold the home's lock. */
 export type SealedFile = ReturnType<typeof openSealedFile>;
 

@@ -99,6 +99,9 @@ export function openSecretStore(options: SecretStoreOptions) {
         .map(([name, { kept }]) => ({ name, kept }))
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     },
+    /** Whether any secret is in the keyring; asks none. */
+    usesKeyring: async (): Promise<boolean> =>
+      [...(await readSecrets(filePath)).secrets.values()].some(({ kept }) => kept !== "file"),
     /** The value; null when there is none. It must not be shown or logged. */
     async get(
       name: string,

@@ -164,7 +164,7 @@ async function writeHome(content: HomeContent, folder: string, { home, isReplaci
       path.startsWith("history/") ? movedEntry(bytes, content.config, config) : bytes,
     );
   }
-  return (await store.list()).some(({ kept }) => kept !== "file") ? "keyring" : "file";
+  return (await store.usesKeyring()) ? "keyring" : "file";
 }
 
 /** An entry of the history, as one of the file at its new path. */

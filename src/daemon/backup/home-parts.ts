@@ -8,7 +8,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { systemClock as clock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY, openEncryptedFiles } from "../../secrets/encrypted-files.ts";
-import { openSealedFile } from "../../secrets/sealed-file.ts";
+import { asRestored, openSealedFile } from "../../secrets/sealed-file.ts";
 import type { SecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
 import type { BackedUpAs } from "../home-files.ts";
@@ -71,7 +71,7 @@ export function openParts({
           if (found.state === "sound") {
             // Tokens of programs are derived from the key of the grants.
             const key = path === "grants.sealed" ? await file.key(limits, false) : null;
-            return JSON.stringify({ value: found.value, remark: found.note, key });
+            return JSON.stringify({ ...found, key });
           }
           if (reads === MOST_READS || found.state === "unverifiable")
             throw new MountaineerError("secret_unavailable", `the seal of ${file.path} cannot be checked`, {
@@ -85,8 +85,7 @@ export function openParts({
       async write(path, bytes) {
         const { value, remark, key } = sealedValue(bytes);
         const file = await sealed(path, key === null ? {} : { keyring: null, firstKey: key });
-        // The number stays as it is in the keyring, so that the home before remains valid until it is replaced.
-        await file.write(value, limits, { advances: false, note: remark });
+        await file.write(value, limits, asRestored(remark));
       },
     },
     secrets: {
@@ -115,7 +114,9 @@ function isLost(error: unknown): boolean {
 
 /** What a sealed file said. Throws `backup_refused`. */
 export function sealedValue(bytes: Buffer) {
-  const { value, remark, key = null } = jsonObject(bytes.toString()) ?? {};
+  const found = jsonObject(bytes.toString()) ?? {};
+  const { value, key = null } = found;
+  const remark = found["note"];
   if (typeof remark === "string" && (key === null || (typeof key === "string" && KEY.test(key))))
     return { value, remark, key };
   throw refused("it is foreign: a sealed file is not understood");

@@ -42,7 +42,7 @@ export async function planRestore(content: HomeContent, home: string, present: H
   const nothing: Approvals = { mode: "all", entries: new Map(), order: [] };
   const shown = applyApprovals({ ...ground, file: outcome.effective, approvals: nothing }).waiting;
   const files = new Map(moved.files);
-  const sealed = approvals && { value: approvalsValue(approvals), remark: approvals.mode };
+  const sealed = approvals && { ...membersOf(content, "approvals.sealed"), value: approvalsValue(approvals) };
   if (sealed !== null) files.set("approvals.sealed", Buffer.from(JSON.stringify(sealed)));
   const { time, machine, version } = content;
   const { fleet = null } = after.config;

@@ -292,7 +292,7 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
   const value = { form: "whole entries", mode: "all", entries: hidden, order: [] };
   const texts = {
     "config.toml": '[trust]\napprove = "all"\n[backends.one]\ncommand = "/bin/cat"\n',
-    "approvals.sealed": JSON.stringify({ value, remark: "all", key: null }),
+    "approvals.sealed": JSON.stringify({ value, note: "all", key: null }),
   };
   const files = Object.entries(texts).map(([path, text]) => ({
     path,
