@@ -386,7 +386,14 @@ function rig(get: (name: string) => Promise<string | null>) {
     async openStore() {
       opened++;
       const unused = () => Promise.reject(new Error("not used"));
-      const store: SecretStore = { filePath: "", list: unused, get, set: unused, remove: unused };
+      const store: SecretStore = {
+        filePath: "",
+        list: unused,
+        usesKeyring: unused,
+        get,
+        set: unused,
+        remove: unused,
+      };
       return store;
     },
   });
