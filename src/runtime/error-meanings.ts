@@ -20,9 +20,8 @@ export const ERROR_MEANINGS = {
   state_newer: "state.json is of a newer version",
   home_unwritable: "the home folder cannot be created or written",
   home_lost: "the home was moved or removed while the daemon ran",
-  home_moved: "the home was moved by a backup, and starts only with `mountaineer up`",
-  backup_refused:
-    "the backup is cut, changed, foreign or newer, or its passphrase wrong; nothing was changed",
+  home_moved: "the home was moved by a backup",
+  backup_refused: "the backup cannot be used; nothing was changed",
   open_to_others: "others may write here, or read a plain-text secret",
   share_unknown: "no share of that name is configured",
   alias_unknown: "no alias of that name is configured",

@@ -7,14 +7,12 @@ const PASSPHRASE = {
 
 const backupCommand = command("backup", {
   summary: "back up this home into one encrypted file",
-  description:
-    "With secrets, also those in the keyring; without mounts, logs and caches. The daemon may run.",
+  description: "With all secrets; without mounts, logs and caches. The daemon may run.",
   examples: {
-    "mountaineer backup home.backup": "a passphrase of 12 characters or more is asked twice",
-    "mountaineer backup home.backup --stop":
-      "to move: this home then starts only when you run `mountaineer up`",
+    "mountaineer backup home.backup": "type a passphrase of 12 characters or more",
+    "mountaineer backup home.backup --stop": "to move",
   },
-  exits: { 1: "the keyring does not answer, or the daemon cannot be stopped; no file was written" },
+  exits: { 1: "no file was written" },
   takes: {
     "<file>": "the file to write; a backup that is there is replaced",
     "--stop": "stop the daemon first, and do not start it again at login",
@@ -26,7 +24,7 @@ const backupCommand = command("backup", {
 const restoreCommand = command("backup restore", {
   summary: "restore a home from a backup",
   description:
-    "Shows what will run and who may do what, and asks before it writes. Move: the old daemon is gone, and everything continues here. Copy: it may run, so its sessions, sign-ins, programs of people and place in a fleet stay there.",
+    "Shows what will run and who may do what, and asks before it writes. Move: the old daemon is gone, and everything continues here. Copy: sessions, sign-ins, programs of people and the fleet stay with it.",
   examples: { "mountaineer backup restore home.backup": "into an empty home" },
   exits: { 1: "you said no", 3: "the file cannot be used; nothing was changed", 4: "a daemon runs here" },
   takes: {
