@@ -28,10 +28,17 @@ const before = matching(
   "a page's `next`, or a time as 2026-01-31T12:00:00Z",
 );
 
+/** Only records since this time are returned. */
+const since = matching(
+  /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?Z$/,
+  "a time as 2026-01-31T12:00:00Z",
+);
+
 export const auditRequest = strictObject({
   /** Default 100, at most 1,000. */
   limit: optional(count),
   before: optional(before),
+  since: optional(since),
   backend: optional(wellFormedText),
   /** The name that clients use. */
   tool: optional(wellFormedText),
@@ -56,6 +63,8 @@ export const auditRecordShape = object({
   kind: choice("request", "refused", "notice", "lost"),
   /** null: the principal is not known, or there are several. */
   principal: optional(nullable(text)),
+  /** The name and version that the client gives itself. */
+  client: optional(text),
   /** `subject` and `issuer` of a signed token. */
   subject: optional(text),
   issuer: optional(text),
@@ -113,6 +122,7 @@ export const logRequest = strictObject({
   /** Default 100, at most 1,000. */
   limit: optional(count),
   before: optional(before),
+  since: optional(since),
   /** The minimum level. */
   level: optional(level),
   /** Searched in the message and all fields, ignoring case. */

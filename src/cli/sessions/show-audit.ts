@@ -48,6 +48,7 @@ function auditLine(record: AuditEntry): string {
   const {
     kind,
     principal,
+    client,
     target,
     method,
     event,
@@ -61,7 +62,7 @@ function auditLine(record: AuditEntry): string {
   const parts = [
     `${localDay(at)} ${localClock(at)}`,
     (outcome ?? kind).padEnd(OUTCOME_WIDTH),
-    principal ?? "-",
+    `${principal ?? "-"}${client === undefined ? "" : ` (${client})`}`,
     target ?? method ?? event,
     summary,
     reason,

@@ -18,12 +18,12 @@ export async function auditReport(
 ): Promise<AuditReport> {
   if (config === null) return { enabled: false, path: null, records: [], more: false, next: null };
   const { path, keep } = config;
-  const { limit, before } = request;
+  const { limit, before, since } = request;
   const read = (line: JsonMembers): AuditEntry | null => {
     const entry = auditEntry(line);
     return matches(entry, request) ? entry : null;
   };
-  return { enabled: true, path, ...(await pages({ path, keep, limit, before, read }, signal)) };
+  return { enabled: true, path, ...(await pages({ path, keep, limit, before, since, read }, signal)) };
 }
 
 function matches(entry: AuditEntry, { backend, tool, principal, outcome, text }: AuditRequest): boolean {

@@ -12,6 +12,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { oneByOne } from "../../runtime/time/one-by-one.ts";
 
 const DEADLINE_MS = 5_000;
+/** A search that has lasted this long answers with what it has found, ms. */
+const SEARCH_MS = 4_000;
 /** Maximum size of a page: number of characters of all lines together. */
 const MOST_OF_PAGE = 2 * 1024 * 1024;
 
@@ -22,6 +24,8 @@ interface PageRequest<Record> {
   readonly limit?: number | undefined;
   /** The `next` of the previous page, or an ISO time. */
   readonly before?: string | undefined;
+  /** An ISO time: older records are not read. */
+  readonly since?: string | undefined;
   /** Returns null for a record that does not match the request. */
   readonly read: (line: JsonMembers) => Record | null;
 }
@@ -53,7 +57,8 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
       stopped.throwIfAborted();
       inProgress = { path: request.path, sinceMs: clock.monotonicMs() };
       try {
-        return await readPage(request, stopped, readLines);
+        const endMs = clock.monotonicMs() + SEARCH_MS;
+        return await readPage(request, stopped, readLines, () => clock.monotonicMs() >= endMs);
       } finally {
         inProgress = null;
       }
@@ -63,27 +68,34 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
 }
 
 async function readPage<Record>(
-  { path, keep, limit = USUAL_RECORDS, before, read }: PageRequest<Record>,
+  { path, keep, limit = USUAL_RECORDS, before, since = "", read }: PageRequest<Record>,
   signal: AbortSignal,
   readLines: typeof readLinesBackwards,
+  isLate: () => boolean,
 ): Promise<Page<Record>> {
   const position = before === undefined ? null : positionOf(before);
   const beforeMs = before === undefined || position !== null ? Number.POSITIVE_INFINITY : Date.parse(before);
   const most = Math.max(1, Math.min(limit, MOST_RECORDS));
   const records: Record[] = [];
   let characters = 0;
+  const sinceMs = since === "" ? Number.NEGATIVE_INFINITY : Date.parse(since);
+  let isOver = false;
   const next = await readLines({ path, keep, before: position, signal }, (line) => {
     // The value is null for a truncated line, or one that is not a JSON object.
     const value = jsonObject(line);
-    const isEarlier = value !== null && Date.parse(String(value["time"])) < beforeMs;
+    const timeMs = value === null ? Number.NaN : Date.parse(String(value["time"]));
+    isOver = timeMs < sinceMs;
+    if (isOver) return false;
+    const isEarlier = value !== null && timeMs < beforeMs;
     const found = isEarlier ? read(value) : null;
     if (found !== null) {
       records.push(found);
       characters += line.length;
     }
-    return records.length < most && characters < MOST_OF_PAGE;
+    return records.length < most && characters < MOST_OF_PAGE && !isLate();
   });
-  return { records, more: next !== null, next: next === null ? null : `${next.file}.${next.offset}` };
+  const hasMore = next !== null && !isOver;
+  return { records, more: hasMore, next: hasMore ? `${next.file}.${next.offset}` : null };
 }
 
 function positionOf(text: string): LinePosition | null {
@@ -114,12 +126,12 @@ const RETAINED = 1;
 export function createLogReader(path: string, clock: Clock): Control["daemonLog"] {
   const pages = createRecordPages(clock);
   return async (request, signal) => {
-    const { limit, before } = request;
+    const { limit, before, since } = request;
     const read = (line: JsonMembers): LogLine | null => {
       const found = logLine(line);
       return found !== null && matches(found, request) ? found : null;
     };
-    const { records, ...page } = await pages({ path, keep: RETAINED, limit, before, read }, signal);
+    const { records, ...page } = await pages({ path, keep: RETAINED, limit, before, since, read }, signal);
     return { path, lines: records, ...page };
   };
 }

@@ -5,7 +5,7 @@ import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
-import { shortened } from "../../runtime/text/safe-line.ts";
+import { safeLine, shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { entryOf } from "../catalog/resolve.ts";
@@ -26,6 +26,8 @@ export interface AuditRecord {
   /** ISO 8601 UTC, of the request's end. */
   readonly time: string;
   readonly principal: string;
+  /** The name and version that the client gives itself; absent: none. */
+  readonly client?: string;
   /** The `sub` and the issuer of a signed token. They identify the user, because users may choose their names. */
   readonly subject?: string;
   readonly issuer?: string;
@@ -82,6 +84,7 @@ export interface AuditOptions {
 const MAX_METHOD = 200;
 const MAX_TARGET = 1_024;
 const MAX_PRINCIPAL = 200;
+const MAX_CLIENT = 100;
 const WITH_ARGUMENTS: ReadonlySet<string> = new Set(["tools/call", "prompts/get"]);
 
 export function createAudit(options: AuditOptions): Audit {
@@ -89,6 +92,10 @@ export function createAudit(options: AuditOptions): Audit {
   const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
   const sessionOf = memoized(({ sessionId }: ClientHandle): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
+  const claimOf = memoized(({ clientInfo }: ClientHandle): string => {
+    const claimed = [clientInfo["name"], clientInfo["version"]].filter((one) => typeof one === "string");
+    return safeLine(clean(claimed.join(" ").slice(0, 2 * MAX_CLIENT)), MAX_CLIENT);
+  });
   /** Taken before the call, because large arguments are let go once they are sent. */
   const argumentsOf = (request: GatewayRequest): Pick<AuditRecord, "arguments"> =>
     config.includeArguments && WITH_ARGUMENTS.has(request.method)
@@ -102,9 +109,11 @@ export function createAudit(options: AuditOptions): Audit {
   ): AuditRecord => {
     const { method, handle, served, consent, task, script } = request;
     const target = subjectOf(request);
+    const client = claimOf(handle.client);
     return {
       time: isoTime(clock.wallMs()),
       principal: cleaned(handle.client.principal.name, MAX_PRINCIPAL),
+      ...(client === "" ? {} : { client }),
       ...signedAs(handle.client.principal, (text) => cleaned(text, MAX_PRINCIPAL)),
       session: sessionOf(handle.client),
       method: cleaned(method, MAX_METHOD),

@@ -17,6 +17,7 @@ import { createSetupControl } from "../../../src/daemon/control/setup-control.ts
 import { startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
 import { startLog } from "../../../src/runtime/log/log-file.ts";
+import type { readLinesBackwards } from "../../../src/runtime/log/read-backwards.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { sampleReload } from "../../api/sample-config.ts";
@@ -130,6 +131,9 @@ test("F2 the audit is filtered by backend, tool, principal, outcome, text and ti
     [{ text: "duration" }, []],
     [{ before: at(3) }, [2, 1]],
     [{ before: "2026-01-31T12:00:03Z" }, [2, 1]],
+    [{ since: at(3) }, [5, 4, 3]],
+    [{ since: at(3), before: at(5) }, [4, 3]],
+    [{ since: at(9) }, []],
     [{ limit: 0 }, [5]],
   ];
   for (const [asked, expected] of cases) {
@@ -139,6 +143,7 @@ test("F2 the audit is filtered by backend, tool, principal, outcome, text and ti
   assert.deepEqual([first.records.map(({ time }) => time), first.more], [[at(5), at(4)], true]);
   const second = await ask({ limit: 2, tool: "read", before: first.next ?? "" });
   assert.deepEqual([second.records.map(({ time }) => time), second.more], [[at(3), at(1)], false]);
+  assert.equal((await ask({ since: at(3) })).next, null, "nothing older is wanted");
 });
 
 test("without an audit nothing is read, and the answer says so", async () => {
@@ -210,6 +215,20 @@ test("a cancelled read ends at once, and does not delay the next", async () => {
   stop.abort(new Error("gone"));
   await assert.rejects(cancelled, /gone/);
   assert.deepEqual(await asked(never), { records: [], more: false, next: null });
+});
+
+test("F2 a search that takes long answers with what it has found, and where it continues", async () => {
+  const clock = createManualClock();
+  const slow: typeof readLinesBackwards = async (_, take) => {
+    for (let line = 9; line > 0; line -= 1) {
+      await clock.advance(1_500);
+      if (!take(JSON.stringify({ time: at(line) }))) return { file: "1-1", offset: line };
+    }
+    return null;
+  };
+  const pages = createRecordPages(clock, slow);
+  const found = await pages({ path: "/a", keep: 0, read: ({ time }) => time }, never);
+  assert.deepEqual(found, { records: [at(9), at(8), at(7)], more: true, next: "1-1.7" });
 });
 
 test("a disk that does not answer ends each reading after 5 s, and only one reading ever asks it", async () => {

@@ -71,6 +71,24 @@ test("the audit records who did what, on which target, where, with which outcome
   ]);
 });
 
+test("the audit has the name that a client gives itself, on one line, bounded and without secrets", async () => {
+  const { records, audit } = audited();
+  const served = servingSet(sources, recordingServices(), {
+    audit,
+    clean: (text: string) => text.replaceAll("s3cret", "***"),
+  });
+  for (const clientInfo of [
+    { name: "claude-code", version: "2.1" },
+    { name: `a\n\u202eb s3cret ${"x".repeat(500)}` },
+    { name: 7 },
+  ])
+    await ask(served, "ping", undefined, { ...client(user("ann")), clientInfo });
+  const [plain, odd, none] = records.map((record) => record.client);
+  assert.deepEqual([plain, none], ["claude-code 2.1", undefined]);
+  assert.match(odd ?? "", /^a \\u\{202e\}b \*\*\* x+…$/);
+  assert.equal(odd?.length, 100);
+});
+
 test("E1 the audit names the owner of a signed token, whatever its name", async () => {
   const { records, audit } = audited();
   const served = servingSet(sources, recordingServices(), { audit });

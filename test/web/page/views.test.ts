@@ -5,6 +5,12 @@ import type { ShareStatus, StatusReport } from "../../../src/api/contract/contra
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
+import {
+  addressOf,
+  filterFrom,
+  type RANGES,
+  timesOf,
+} from "../../../src/web/page/records/activity-filter.ts";
 import { partAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import {
   sampleApprovals,
@@ -51,7 +57,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   ],
   "servers/add": ["Command or address (required)", "Secret for", "Show what runs"],
   "servers/import": ["JSON from a guide"],
-  activity: ["warn", "CORE: Failed over from"],
+  activity: ["warning", "CORE", "Failed over from"],
   "settings/configuration": ["Runs now", "settings reloaded"],
   "settings/sync": [
     "/home/ada/.mountaineer/config.toml",
@@ -147,6 +153,16 @@ test("F2 foreign texts are plain text without control characters, in every view"
   }
 });
 
+/** The rows of the outermost table. */
+const rowTexts = (view: ReturnType<typeof viewOf>): readonly string[] =>
+  view.elements("tr").flatMap((row) => (row.childNodes[1]?.localName === "td" ? [row.textContent] : []));
+
+const openFirst = (view: ReturnType<typeof viewOf>): void =>
+  view
+    .elements("button")
+    .find((each) => each.getAttribute("class") === "opener")
+    ?.fire("click");
+
 const OUTCOMES: Readonly<Record<string, { outcome: string; duration_ms?: number }>> = {
   newest: { outcome: "denied" },
   older: { outcome: "ok", duration_ms: 31 },
@@ -167,10 +183,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
     daemonLog: [log("early", 2, "1-1.1"), log("first", 1, null), log("second", 4, null)],
   });
   using view = viewOf("activity", app);
-  const rows = () =>
-    view
-      .elements("li")
-      .flatMap((row) => (row.childNodes[0]?.localName === "time" ? [row.textContent.toLowerCase()] : []));
+  const rows = () => rowTexts(view).map((text) => text.toLowerCase());
   const said = (...words: string[]) =>
     eventually(() => {
       const shown = rows();
@@ -180,7 +193,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   view.named("button", "Older").fire("click");
   await said("newest", "older", "early", "first");
   assert.ok(!view.elements("button").some(({ name }) => name === "Older"));
-  assert.match(rows()[0] ?? "", /denied.*newest/);
+  assert.match(rows()[0] ?? "", /newest.*denied/);
   assert.match(rows()[1] ?? "", /31 ms/);
   view.byId("activity-text").fire("input", { value: "words" });
   await said("second", "found");
@@ -200,10 +213,53 @@ test("F2 a burst that fills a page hides nothing: older entries are also read", 
     daemonLog: [{ path: "/l", more: false, next: null, lines: [] }],
   });
   using view = viewOf("activity", app);
-  await eventually(() =>
-    view.elements("li").some(({ textContent }) => /6 times, last: Tool count/.test(textContent)),
-  );
-  assert.ok(view.elements("li").some(({ textContent }) => /Tool look/.test(textContent)));
+  await eventually(() => rowTexts(view).some((text) => /Tool count, 6 times/.test(text)));
+  assert.ok(rowTexts(view).some((text) => /Tool look/.test(text)));
+});
+
+test("F2 a pulled cable is one row of Activity, with its parts in it, and no error", async () => {
+  const at = (ms: number): string => new Date(Date.UTC(2026, 0, 5, 12) + ms).toISOString();
+  const fields = { share: "CORE", route: "tb", reason: "refused" };
+  const lines = [
+    { at: at(250), level: "info", message: "share.error_cleared", fields },
+    {
+      at: at(200),
+      level: "warn",
+      message: "share.failover",
+      fields: { ...fields, from: "tb", to: "fallback" },
+    },
+    { at: at(10), level: "error", message: "share.error", fields },
+    { at: at(0), level: "warn", message: "share.route_down", fields },
+  ];
+  const app = scriptedApp({ daemonLog: { path: "/l", more: false, next: null, lines } });
+  using view = viewOf("activity", app);
+  await eventually(() => rowTexts(view).length === 2);
+  assert.match(rowTexts(view)[0] ?? "", /CORE.*Failed over.* · 4 in it.*warning/);
+  view.byId("activity-level").fire("change", { value: "error" });
+  await eventually(() => rowTexts(view).length === 0);
+  view.byId("activity-level").fire("change", { value: "info" });
+  await eventually(() => rowTexts(view).length === 2);
+  openFirst(view);
+  await eventually(() => /Error: refused/.test(view.text()));
+});
+
+test("F2 the filters of Activity are in its address, without the words searched for, and a range is a time", () => {
+  const filter = { ...filterFrom(""), text: "secret", on: "files", range: "tonight" as const };
+  assert.equal(addressOf(filter), "#/activity?range=tonight&on=files");
+  assert.deepEqual(filterFrom(addressOf(filter)), { ...filter, text: "" });
+  assert.equal(filterFrom("#/activity?text=x&level=loud&x=y").level, "info");
+  assert.equal(addressOf(filterFrom("#/activity?text=x")), "#/activity");
+  assert.equal(partAt("#/activity?on=files").part.at, "activity");
+  const local = (day: number, hour: number): string => new Date(2026, 0, day, hour).toISOString();
+  const times = (range: (typeof RANGES)[number], hour: number) =>
+    timesOf({ ...filter, range, from: "2026-01-01T03:00", to: "" }, new Date(2026, 0, 5, hour).getTime());
+  assert.deepEqual(times("", 9), {});
+  assert.deepEqual(times("last hour", 9), { since: local(5, 8) });
+  assert.deepEqual(times("today", 9), { since: local(5, 0) });
+  assert.deepEqual(times("tonight", 9), { since: local(4, 20), before: local(5, 8) });
+  assert.deepEqual(times("tonight", 22), { since: local(5, 20) });
+  assert.deepEqual(times("yesterday", 9), { since: local(4, 0), before: local(5, 0) });
+  assert.deepEqual(times("from – to", 9), { since: local(1, 3) });
 });
 
 test("F2 a script is one line, which opens into its calls; a call whose script is missing is a separate line", async () => {
@@ -224,15 +280,12 @@ test("F2 a script is one line, which opens into its calls; a call whose script i
   });
   using view = viewOf("activity", app);
   const names = (row: { readonly textContent: string }): string =>
-    [...row.textContent.matchAll(/Tool (\w+)/g)].map(([, name]) => name).join(" ");
-  const rows = () =>
-    view
-      .elements("li")
-      .filter(({ parentNode }) => parentNode?.parentNode?.localName !== "details")
-      .map(names);
+    [...row.textContent.matchAll(/Tool (\w+?)(?=ok| )/g)].map(([, name]) => name).join(" ");
+  const rows = () => rowTexts(view).map((textContent) => names({ textContent }));
   await eventually(() => rows().length > 0 && rows()[0]?.startsWith("run_script"));
-  assert.deepEqual(rows(), ["run_script last first", "single", "orphan"]);
-  assert.match(view.text(), /2 calls/);
+  assert.deepEqual(rows(), ["run_script", "single", "orphan"]);
+  openFirst(view);
+  await eventually(() => /2 in it.*last.*first/.test(view.text()));
 });
 
 test("F2 a notice that log and audit both have is one line, and routine is not shown", async () => {

@@ -15,18 +15,20 @@ interface TableProps {
   readonly label: string;
   readonly titles: readonly string[];
   readonly rows: readonly TableRow[];
+  /** How many rows are drawn at most. */
+  readonly most?: number;
   /** The row that is open, if the view remembers it; absent: the table does. */
   readonly opened?: readonly [key: string | null, open: (key: string | null) => void];
 }
 
-/** Maximum number of rows drawn; among more, a search is faster than scrolling. */
+/** Among more rows, a search is faster than scrolling. */
 const MOST_SHOWN = 200;
 
-export function Table({ label, titles, rows, opened }: TableProps): ComponentChild {
+export function Table({ label, titles, rows, most = MOST_SHOWN, opened }: TableProps): ComponentChild {
   const own = useState<string | null>(null);
   const [open, setOpen] = opened ?? own;
   const heads = titles.map((title) => h("th", { key: title, scope: "col" }, title));
-  const drawn = rows.slice(0, MOST_SHOWN).map(({ key, cells: [name, ...facts], card }) => {
+  const drawn = rows.slice(0, most).map(({ key, cells: [name, ...facts], card }) => {
     const isOpen = open === key;
     const toggle = (): void => setOpen(isOpen ? null : key);
     // Ignores clicks on buttons in the cells, and on text that a person selects.
@@ -55,6 +57,6 @@ export function Table({ label, titles, rows, opened }: TableProps): ComponentChi
       { class: "table", tabIndex: 0, role: "region", "aria-label": label },
       h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, drawn)),
     ),
-    line("hint", rows.length > MOST_SHOWN ? `${rows.length - MOST_SHOWN} more: search for them.` : null),
+    line("hint", rows.length > most ? `${rows.length - most} more: search for them.` : null),
   ];
 }

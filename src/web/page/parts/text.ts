@@ -25,9 +25,14 @@ export function forText(sinceIso: string | null, nowMs: number): string | null {
 
 /** "14:32:05", with the day if it is not today. */
 export function clockText(ms: number, nowMs: number): string {
+  return new Date(ms).toDateString() === new Date(nowMs).toDateString()
+    ? new Date(ms).toLocaleTimeString(undefined, { hour12: false })
+    : dateText(ms);
+}
+
+/** "5 Jan 14:32:05" */
+export function dateText(ms: number): string {
   const at = new Date(ms);
-  const time = at.toLocaleTimeString(undefined, { hour12: false });
-  return at.toDateString() === new Date(nowMs).toDateString()
-    ? time
-    : `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${time}`;
+  const day = at.toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  return `${day} ${at.toLocaleTimeString(undefined, { hour12: false })}`;
 }

@@ -1,65 +1,49 @@
-// Activity: log and audit as one stream with filters; a burst of one kind is one line.
+// Activity: the log and the audit as one table, with filters that the address keeps.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { AuditEntry, LogLine } from "../../../api/contract/records.ts";
-import { sentence } from "../../../api/labels/actions.ts";
-import { logLabel, transitionLabel } from "../../../api/labels/event-labels.ts";
-import { msText, type Tone, wholeText } from "../../../api/labels/label.ts";
+import type { AuditEntry, AuditRequest, LogLine } from "../../../api/contract/records.ts";
+import { msText } from "../../../api/labels/label.ts";
+import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { pluralize } from "../../../runtime/text/plain-text.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import {
   alertLine,
   choiceField,
   code,
+  line,
   loading,
   mark,
   nothing,
-  searchField,
   section,
   WorkButton,
   withCode,
 } from "../parts/elements.ts";
-import { clockText, shown } from "../parts/text.ts";
+import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Table, type TableRow } from "../parts/table.ts";
+import { dateText, shown } from "../parts/text.ts";
+import {
+  addressOf,
+  type Filter,
+  filterFrom,
+  LEVELS,
+  OUTCOMES,
+  RANGES,
+  SHOWN,
+  timesOf,
+} from "./activity-filter.ts";
+import { auditEntry, type Entry, inBursts, logEntries, TONE_LEVELS, withScripts } from "./entries.ts";
 
-const LEVELS = ["debug", "info", "warn", "error"] as const;
-const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } as const satisfies Record<
-  LogLine["level"],
-  Tone
->;
 /** A burst is one row, and may be longer than a page: further pages are read for up to this many new rows. */
 const ROWS = 20;
 const MOST_PAGES = 10;
 /** Typed words filter the list after this time without typing, ms. */
 const QUIET_MS = 300;
 const MOST_ITEMS = 2000;
-const KINDS = ["everything", "the log", "calls and audit"] as const;
-
-interface Filter {
-  readonly text: string;
-  readonly kind: (typeof KINDS)[number];
-  readonly level: LogLine["level"];
-}
+const TITLES = ["Time", "Who", "On", "What", "Outcome", "Took"];
 
 export function ActivityView({ app }: ViewProps): ComponentChild {
   return section("What happened", h(Stream, { app }));
-}
-
-/** A line of the log or a record of the audit. */
-interface Entry {
-  readonly at: string;
-  readonly tone: Tone;
-  /** The level of a line, or the outcome of a call. */
-  readonly status: string;
-  readonly what: string;
-  readonly facts: ComponentChild;
-  readonly isAudit: boolean;
-  /** The script that ran (`isRun`), or that made the call. */
-  readonly script?: { readonly id: string; readonly isRun: boolean };
-  /** Equal for entries of one kind, which become one line when they come in a burst. */
-  readonly kind: string;
-  /** The calls of a script, or the entries of a burst, newest first. */
-  readonly calls?: readonly Entry[];
 }
 
 /** Cursors of the next older page. null: no older page; absent: no page was read yet. */
@@ -69,24 +53,26 @@ interface Ends {
 }
 
 interface Page {
-  readonly items: readonly Entry[];
+  readonly lines: readonly LogLine[];
+  readonly records: readonly AuditEntry[];
   readonly ends: Ends;
   readonly isAudited: boolean;
 }
 
+const NO_PAGE: Page = { lines: [], records: [], ends: {}, isAudited: true };
+
 function Stream({ app }: ViewProps): ComponentChild {
-  const [filter, setFilter] = useState<Filter>({ text: "", kind: "everything", level: "info" });
+  const [filter, setFilter] = useState<Filter>(() => filterFrom(globalThis.location?.hash ?? ""));
   const [page, setPage] = useState<Page | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const read = async (known: Page | null, signal: AbortSignal): Promise<void> => {
     try {
-      const rows = known === null ? 0 : rowsOf(known).length;
-      let page = known;
+      const rows = known === null ? 0 : rowsOf(known, filter).length;
+      let page = known ?? NO_PAGE;
       for (let pages = 0; pages < MOST_PAGES; pages += 1) {
-        const next: Page = await loadBoth(app, filter, page?.ends ?? {}, signal);
-        page = { ...next, items: [...(page?.items ?? []), ...next.items].slice(0, MOST_ITEMS) };
-        const shown = rowsOf(page).length;
-        if (!hasMore(page) || shown >= rows + ROWS || shown === wholeEntries(page).length) break;
+        page = await nextPage(page, app, filter, signal);
+        const shown = rowsOf(page, filter).length;
+        if (!hasMore(page) || shown >= rows + ROWS || shown === wholePart(page).length) break;
       }
       setPage(page);
       setProblem(null);
@@ -97,218 +83,255 @@ function Stream({ app }: ViewProps): ComponentChild {
   };
   useEffect(() => {
     const end = new AbortController();
+    globalThis.history?.replaceState(null, "", addressOf(filter));
     void read(null, end.signal);
     return () => end.abort();
   }, [JSON.stringify(filter)]);
-  const put = (change: Partial<Filter>): void => setFilter((last) => ({ ...last, ...change }));
-  const now = Date.now();
-  const entries = page === null ? null : rowsOf(page);
+  useEffect(() => {
+    const follow = (): void => setFilter(filterFrom(location.hash));
+    globalThis.addEventListener?.("hashchange", follow);
+    return () => globalThis.removeEventListener?.("hashchange", follow);
+  }, []);
+  const entries = page === null ? null : rowsOf(page, filter);
   return h(
     "div",
     {},
-    h(
-      "div",
-      { class: "filters", role: "search" },
-      h(SearchField, { onValue: (text: string) => put({ text }) }),
-      choiceField("activity-kind", "Show", KINDS, filter.kind, (kind) => put({ kind })),
-      choiceField("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
-    ),
+    h(Filters, { app, filter, page, put: (change) => setFilter((last) => ({ ...last, ...change })) }),
     alertLine(problem),
-    page?.isAudited !== false || filter.kind === "the log"
-      ? null
-      : h(
-          "p",
-          { class: "hint" },
-          "Single calls are not recorded. To see them here, add ",
-          code("[audit]"),
-          " with ",
-          code("enabled = true"),
-          " in ",
-          h("a", { href: "#/settings/configuration" }, "Settings"),
-          ".",
-        ),
+    page?.isAudited === false && filter.show !== "the log"
+      ? h(AuditSwitch, { app, onDone: () => void read(null, new AbortController().signal) })
+      : null,
     entries === null
       ? loading(null, "Reading …")
       : entries.length === 0
-        ? nothing("Nothing fits these filters.")
-        : h(
-            "ol",
-            { class: "stream" },
-            entries.map((entry, index) => entryRow(entry, index, now)),
-          ),
+        ? nothing(
+            page !== null && hasMore(page)
+              ? "Nothing so far fits these filters."
+              : "Nothing fits these filters.",
+          )
+        : h(Table, { label: "Events and calls", titles: TITLES, most: MOST_ITEMS, rows: entries.map(rowOf) }),
     page !== null && hasMore(page)
       ? h(WorkButton, { label: "Older", run: () => read(page, new AbortController().signal) })
       : null,
   );
 }
 
-function rowsOf(page: Page): readonly Entry[] {
-  return inBursts(folded(wholeEntries(page)));
+interface FiltersProps extends ViewProps {
+  readonly filter: Filter;
+  readonly page: Page | null;
+  readonly put: (change: Partial<Filter>) => void;
 }
 
-function hasMore({ items, ends }: Page): boolean {
-  return (ends.log !== null || ends.audit !== null) && items.length < MOST_ITEMS;
-}
-
-async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSignal): Promise<Page> {
-  const { text, kind, level } = filter;
-  const matching = text === "" ? {} : { text };
-  const least = LEVELS.indexOf(level);
-  const before = (cursor: string | undefined) => (cursor === undefined ? {} : { before: cursor });
-  const [log, audit] = await Promise.all([
-    kind === "calls and audit" || ends.log === null
-      ? null
-      : app.requests.call("daemonLog", { level, ...matching, ...before(ends.log) }, { signal }),
-    kind === "the log" || ends.audit === null
-      ? null
-      : app.requests.call("audit", { ...matching, ...before(ends.audit) }, { signal }),
-  ]);
-  // The log also has the notices of the audit.
-  const isNew = ({ event }: AuditEntry): boolean => event === undefined || log === null;
-  const records = (audit?.records ?? []).filter(isNew).map(auditEntry);
-  return {
-    items: [
-      ...(log?.lines ?? []).flatMap(lineEntry),
-      ...records.filter(({ tone }) => (tone === "bad" ? 3 : 1) >= least),
-    ],
-    ends: { log: log?.next ?? null, audit: audit?.next ?? null },
-    isAudited: audit?.enabled ?? true,
-  };
-}
-
-/** Newest first, and only back to the time from which both log and audit are loaded. */
-function wholeEntries({ items, ends }: Page): readonly Entry[] {
-  const oldest = (isAudit: boolean, end: string | null | undefined): string =>
-    end === null ? "" : (items.findLast((item) => item.isAudit === isAudit)?.at ?? "");
-  const known = [oldest(false, ends.log), oldest(true, ends.audit)].toSorted().at(-1) ?? "";
-  return items.filter(({ at }) => at >= known).toSorted((one, other) => (one.at < other.at ? 1 : -1));
-}
-
-/** A script is one entry with its calls in it. Calls of a script whose own entry is not there stay as they are. */
-function folded(entries: readonly Entry[]): readonly Entry[] {
-  const ofScripts = Map.groupBy(entries, ({ script }) => script?.id);
-  const isFolded = ({ script }: Entry): boolean =>
-    script?.isRun === false && ofScripts.get(script.id)?.some((one) => one.script?.isRun === true) === true;
-  return entries
-    .filter((entry) => !isFolded(entry))
-    .map((entry) =>
-      entry.script?.isRun === true
-        ? { ...entry, calls: (ofScripts.get(entry.script.id) ?? []).filter((one) => one !== entry) }
-        : entry,
-    );
-}
-
-/** Of one kind, with at most this time between two of them, ms. */
-const BURST_MS = 60_000;
-
-/** Entries of one kind that follow each other within a minute are one, with all of them in it. */
-function inBursts(entries: readonly Entry[]): readonly Entry[] {
-  const bursts: Entry[][] = [];
-  const open = new Map<string, Entry[]>();
-  for (const entry of entries) {
-    const key = `${entry.kind} ${entry.tone}`;
-    const burst = entry.calls === undefined ? open.get(key) : undefined;
-    const last = burst?.at(-1);
-    if (burst !== undefined && last !== undefined && Date.parse(last.at) - Date.parse(entry.at) <= BURST_MS)
-      burst.push(entry);
-    else {
-      const begun = [entry];
-      bursts.push(begun);
-      open.set(key, begun);
-    }
-  }
-  return bursts.flatMap(([newest, ...others]) => {
-    if (newest === undefined || others.length === 0) return newest ?? [];
-    const calls = [newest, ...others];
-    return [{ ...newest, what: `${calls.length} times, last: ${newest.what}`, calls }];
-  });
-}
-
-/** Empty for a line that is not shown to people. */
-function lineEntry({ at, level, ...line }: LogLine): readonly Entry[] {
-  const known = logLabel(line);
-  if (known === null) return [];
-  return [
-    {
-      at,
-      tone: TONES[level],
-      status: level,
-      what: wholeText(known),
-      facts: null,
-      isAudit: false,
-      kind: known.name,
-    },
-  ];
-}
-
-function auditEntry(record: AuditEntry): Entry {
-  const { time, kind, principal, method, target, backend, outcome, duration_ms: ms, event } = record;
-  const notice = event === undefined ? null : transitionLabel({ ...record, name: event });
-  const facts = [
-    ...(principal == null ? [] : [`by ${principal}`]),
-    ...(backend == null ? [] : [`of ${backend}`]),
-    ...(ms === undefined ? [] : [msText(ms)]),
-    ...(record.reason === undefined ? [] : [record.reason]),
-    ...(record.count === undefined ? [] : [pluralize(record.count, "time")]),
-    ...(record.dropped === undefined ? [] : [`${record.dropped} lost`]),
-  ].join(", ");
-  const given = record.arguments;
-  return {
-    at: time,
-    tone: outcome === undefined || outcome === "ok" ? "plain" : "bad",
-    status: outcome ?? kind,
-    what: notice === null ? sentence(target?.replace(":", " ") ?? method ?? kind) : wholeText(notice),
-    facts: [shown(facts), given === undefined ? null : [" ", code(JSON.stringify(given).slice(0, 1000))]],
-    isAudit: true,
-    kind: `${principal} ${method} ${target} ${outcome}`,
-    ...(record.script === undefined
-      ? {}
-      : { script: { id: record.script, isRun: target === "tool:run_script" } }),
-  };
-}
-
-function entryRow(
-  { at, tone, status, what, facts, calls = [] }: Entry,
-  index: number,
-  now: number,
-): ComponentChild {
+function Filters({ app, filter, page, put }: FiltersProps): ComponentChild {
+  const status = useStore(app.store, (state) => state.status);
+  const names = [...(status?.backends ?? []), ...(status?.shares ?? [])].map(({ name }) => name);
+  const of = (pick: (record: AuditEntry) => string | null | undefined): readonly string[] =>
+    [...new Set((page?.records ?? []).flatMap((record) => pick(record) ?? []))].sort();
+  const typed = (key: "text" | "person" | "tool" | "on", label: string, known: readonly string[] = []) =>
+    h(TypedFilter, {
+      key,
+      id: `activity-${key}`,
+      label,
+      known,
+      value: filter[key],
+      onValue: (value) => put({ [key]: value }),
+    });
   return h(
-    "li",
-    { key: `${at} ${index}`, class: tone },
-    h("time", { class: "dim", dateTime: at }, clockText(Date.parse(at), now)),
-    h(
-      "p",
-      {},
-      tone === "plain" ? null : [mark(tone, status), " "],
-      h("strong", {}, withCode(what)),
-      " ",
-      h("span", { class: "facts" }, facts),
+    "div",
+    { class: "filters activity", role: "search" },
+    typed("text", "Words"),
+    choiceField("activity-range", "When", RANGES, filter.range, (range) => put({ range })),
+    filter.range === "from – to" ? [moment("from", filter, put), moment("to", filter, put)] : null,
+    typed(
+      "person",
+      "Who",
+      of(({ principal }) => principal),
     ),
-    calls.length === 0
+    typed("on", "Server or share", names),
+    typed(
+      "tool",
+      "Tool",
+      of(({ target }) => (target?.startsWith("tool:") ? target.slice(5) : null)),
+    ),
+    choiceField("activity-outcome", "Outcome", OUTCOMES, filter.outcome, (outcome) => put({ outcome })),
+    choiceField("activity-kind", "Show", SHOWN, filter.show, (show) => put({ show })),
+    choiceField("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
+  );
+}
+
+function moment(key: "from" | "to", filter: Filter, put: FiltersProps["put"]): ComponentChild {
+  const onChange = ({ target }: Event): void => put({ [key]: (target as HTMLInputElement).value });
+  const id = `activity-${key}`;
+  return h(
+    "div",
+    { class: "field", key },
+    h("label", { for: id }, key === "from" ? "From" : "To"),
+    h("input", { id, type: "datetime-local", value: filter[key], onChange }),
+  );
+}
+
+interface TypedFilterProps {
+  readonly id: string;
+  readonly label: string;
+  readonly known: readonly string[];
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+}
+
+/** A field that reports its words once nothing was typed for `QUIET_MS`. */
+function TypedFilter({ id, label, known, value, onValue }: TypedFilterProps): ComponentChild {
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
+  useEffect(() => {
+    if (typed.trim() === value) return;
+    const timer = setTimeout(() => onValue(typed.trim()), QUIET_MS);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  const onInput = ({ target }: Event): void => setTyped((target as HTMLInputElement).value);
+  const list = known.length === 0 ? {} : { list: `${id}-known` };
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h("input", { id, value: typed, onInput, type: "search", autocomplete: "off", ...list }),
+    known.length === 0
       ? null
       : h(
-          "details",
-          {},
-          h(
-            "summary",
-            {},
-            calls.some(({ isAudit }) => !isAudit) ? "Show all" : pluralize(calls.length, "call"),
-          ),
-          h(
-            "ol",
-            { class: "stream" },
-            calls.map((call, nth) => entryRow(call, nth, now)),
-          ),
+          "datalist",
+          { id: `${id}-known` },
+          known.map((name) => h("option", { key: name, value: name })),
         ),
   );
 }
 
-/** A search field that reports its words once nothing was typed for `QUIET_MS`. */
-function SearchField({ onValue }: { readonly onValue: (value: string) => void }): ComponentChild {
-  const [typed, setTyped] = useState("");
-  useEffect(() => {
-    const timer = setTimeout(() => onValue(typed.trim()), QUIET_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  return searchField("activity-text", "Words", typed, setTyped);
+/** The first row where calls are not recorded: switches the audit on. */
+function AuditSwitch({ app, onDone }: ViewProps & { readonly onDone: () => void }): ComponentChild {
+  const may = useMayRunCommands(app);
+  const begin = (): Promise<unknown> =>
+    app.attempt("Record calls", async () => {
+      const { sha256 } = await app.requests.call("config", null, {});
+      const edits = [{ key: "audit.enabled", value: "true" }];
+      const report = await app.requests.call("edit", { edits, expected_sha256: sha256, source: "page" });
+      const { tone, text } = editOutcome(report);
+      app.notify(tone, text);
+      onDone();
+    });
+  return h(
+    "div",
+    { class: "note" },
+    h("p", {}, h("strong", {}, "Calls are not recorded.")),
+    h(
+      "p",
+      { class: "hint" },
+      "Once they are, ",
+      code("audit.jsonl"),
+      " in Mountaineer's home has who called which tool of which server, when, for how long and with which outcome, but no arguments and no results. The newest 60 MiB are kept.",
+    ),
+    may
+      ? h("p", { class: "row actions" }, h(WorkButton, { label: "Record calls", kind: "main", run: begin }))
+      : h(LockedLine, { app, what: "record calls" }),
+  );
+}
+
+function hasMore({ lines, records, ends }: Page): boolean {
+  return (ends.log !== null || ends.audit !== null) && lines.length + records.length < MOST_ITEMS;
+}
+
+/** Adds the next older page of each. Stories need all lines, so their levels are compared here. */
+async function nextPage(page: Page, app: App, filter: Filter, signal: AbortSignal): Promise<Page> {
+  const { text, show, level, person, on, tool, outcome } = filter;
+  const { ends } = page;
+  const { since, before } = timesOf(filter, Date.now());
+  const common = (cursor: string | null | undefined) => ({
+    ...(text === "" ? {} : { text }),
+    ...(since === undefined ? {} : { since }),
+    ...(cursor == null ? (before === undefined ? {} : { before }) : { before: cursor }),
+  });
+  const isOfCalls = person !== "" || tool !== "" || outcome !== "";
+  const isShare = app.store.get().status?.shares.some(({ name }) => name === on) === true;
+  const filters: AuditRequest = {
+    ...(on === "" ? {} : { backend: on }),
+    ...(person === "" ? {} : { principal: person }),
+    ...(tool === "" ? {} : { tool }),
+    ...(outcome === "" ? {} : { outcome }),
+  };
+  const least = level === "debug" ? level : "info";
+  const [log, audit] = await Promise.all([
+    show === "calls and audit" || isOfCalls || ends.log === null
+      ? null
+      : app.requests.call("daemonLog", { level: least, ...common(ends.log) }, { signal }),
+    show === "the log" || isShare || ends.audit === null
+      ? null
+      : app.requests.call("audit", { ...filters, ...common(ends.audit) }, { signal }),
+  ]);
+  // The log also has the notices of the audit.
+  const records = (audit?.records ?? []).filter(({ event }) => event === undefined || log === null);
+  return {
+    lines: [...page.lines, ...(log?.lines ?? [])],
+    records: [...page.records, ...records],
+    ends: { log: log?.next ?? null, audit: audit?.next ?? null },
+    isAudited: audit?.enabled ?? page.isAudited,
+  };
+}
+
+/** What is newer than the time from which both log and audit are loaded. */
+function wholePart({ lines, records, ends }: Page) {
+  const oldest = (times: readonly string[], end: string | null | undefined): string =>
+    end === null ? "" : (times.at(-1) ?? "");
+  const ofLog = oldest(
+    lines.map(({ at }) => at),
+    ends.log,
+  );
+  const ofAudit = oldest(
+    records.map(({ time }) => time),
+    ends.audit,
+  );
+  const known = ofLog > ofAudit ? ofLog : ofAudit;
+  const whole = {
+    lines: lines.filter(({ at }) => at >= known),
+    records: records.filter(({ time }) => time >= known),
+  };
+  return { ...whole, length: whole.lines.length + whole.records.length };
+}
+
+/** Newest first. */
+function rowsOf(page: Page, { level, on }: Filter): readonly Entry[] {
+  const { lines, records } = wholePart(page);
+  const least = LEVELS.indexOf(level);
+  const isOn = (entry: Entry): boolean =>
+    on === "" || entry.on === on || entry.parts?.some((part) => part.on === on) === true;
+  const entries = [...logEntries(lines), ...records.map(auditEntry)]
+    .filter((entry) => TONE_LEVELS[entry.tone] >= least && isOn(entry))
+    .toSorted((one, other) => (one.at < other.at ? 1 : -1));
+  return inBursts(withScripts(entries));
+}
+
+function rowOf(entry: Entry, index: number): TableRow {
+  const { at, tone, person, client, on, what, outcome, ms, more, parts } = entry;
+  const hasCard = more !== null || parts !== undefined;
+  const own = parts?.map(rowOf) ?? [];
+  return {
+    key: `${at} ${index}`,
+    cells: [
+      h("time", { dateTime: at }, dateText(Date.parse(at))),
+      [
+        person === null ? "" : shown(person),
+        client === null ? null : h("span", { class: "dim claim" }, shown(client)),
+      ],
+      on === null ? "" : shown(on),
+      [withCode(what), parts === undefined ? null : h("span", { class: "dim" }, ` · ${parts.length} in it`)],
+      outcome === null ? "" : tone === "plain" ? shown(outcome) : mark(tone, outcome),
+      ms === null ? "" : msText(ms).replace(" ", "\u00a0"),
+    ],
+    ...(hasCard
+      ? {
+          card: () => [
+            line("facts", more && shown(more)),
+            own.length === 0
+              ? null
+              : h(Table, { label: "In it", titles: TITLES, rows: own, most: MOST_ITEMS }),
+          ],
+        }
+      : {}),
+  };
 }

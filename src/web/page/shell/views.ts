@@ -85,9 +85,9 @@ export const VIEWS: readonly PageView[] = [
   },
 ];
 
-/** Returns the view for an address; Home if the address has no view. */
+/** Returns the view for an address, which may end with `?` and filters; Home if the address has no view. */
 export function partAt(hash: string): { readonly view: PageView; readonly part: ViewPart } {
-  const wanted = hash.replace(/^#\//, "");
+  const wanted = hash.replace(/^#\/|\?.*$/gs, "");
   for (const view of VIEWS) {
     const part = view.parts.find(({ at }) => at === wanted);
     if (part !== undefined) return { view, part };
