@@ -194,7 +194,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   await said("newest", "older", "early", "first");
   assert.ok(!view.elements("button").some(({ name }) => name === "Older"));
   assert.match(rows()[0] ?? "", /newest.*denied/);
-  assert.match(rows()[1] ?? "", /31 ms/);
+  assert.match(rows()[1] ?? "", /31\sms/);
   view.byId("activity-text").fire("input", { value: "words" });
   await said("second", "found");
 });

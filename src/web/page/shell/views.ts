@@ -8,7 +8,6 @@ import { FleetView } from "../fleet/fleet-view.ts";
 import { HomeView } from "../home/home-view.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { later } from "../parts/later.ts";
-import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
 import { ClientsView } from "../settings/clients-view.ts";
@@ -16,6 +15,7 @@ import { SecretsView } from "../settings/secrets-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
 
+const ActivityView = later(async () => (await import("../records/activity-view.ts")).ActivityView);
 const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
 const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
 const ImportServers = later(async () => (await import("../add/import-servers.ts")).ImportServers);
