@@ -88,11 +88,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "gh attestation verify mountaineer-VERSION-PLATFORM.run --repo OWNER/NAME",
   ),
   ...elsewhere(
-    "test/docs/debugging.test.ts",
+    "bin/with-node",
     "export MOUNTAINEER_HOME=/tmp/mountaineer-debug MOUNTAINEER_LOG=debug",
     "bin/with-node --inspect src/cli/main.ts monitor",
-    "kill -USR1 PID",
-    "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_LOG=debug bin/mountaineer monitor",
   ),
   ...elsewhere("docs/reference/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
   ...elsewhere("test/shares/drivers/fs/fs.test.ts", "echo user_allow_other | sudo tee -a /etc/fuse.conf"),

@@ -6,8 +6,6 @@ import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 const EVENTS = `GET ${EVENT_STREAM_PATH} `;
 
-export type HangingApi = Awaited<ReturnType<typeof startHangingApi>>;
-
 /** Stands in front of the server at `socketPath`, and passes on what is said. */
 export async function startHangingApi(t: Scope, socketPath: string) {
   const sockets = new Set<Socket>();
