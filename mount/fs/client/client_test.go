@@ -427,3 +427,26 @@ func TestANewAddressIsUsedAtTheNextConnection(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestASessionThatEndsBeforeItIsUsedIsNeverUsed(t *testing.T) {
+	l := newLab(t, nil)
+	c := l.client
+	ended, err := c.signIn(t.Context(), l.tb.Route("tb"), Names)
+	rig.Must(t, err)
+	ended.Reset()
+	rig.Eventually(t, "its end is noticed", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return ended.isAbandoned
+	})
+	c.mu.Lock()
+	s := &sessions{route: c.current.route, files: c.current.files, missing: &outage{}}
+	c.current = s
+	c.mu.Unlock()
+	c.afterSignIn(s, Names, s.files, ended, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.names == ended {
+		t.Error("every later request would be tried on it again and again")
+	}
+}

@@ -40,7 +40,7 @@ func (cl *Client) find(o *outage) {
 		}
 		got := cl.race(cl.life, plan, Files)
 		cl.mu.Lock()
-		if cl.outage != o || cl.isClosed || got.conn != nil && !cl.allowed[got.conn.Route.Name] {
+		if cl.outage != o || cl.isClosed || got.conn != nil && (got.conn.isAbandoned || !cl.allowed[got.conn.Route.Name]) {
 			cl.mu.Unlock()
 			if got.conn != nil {
 				got.conn.LogOff(logOffWithin)

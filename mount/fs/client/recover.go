@@ -108,7 +108,8 @@ func (cl *Client) missingSession(s *sessions) (missing Session, other *Conn, isL
 func (cl *Client) afterSignIn(s *sessions, missing Session, other, c *Conn, err error) (wait time.Duration, isDoubtful bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if cl.current != s || cl.isClosed || other.isAbandoned {
+	// One that has ended by now would never be given up.
+	if cl.current != s || cl.isClosed || other.isAbandoned || c != nil && c.isAbandoned {
 		if c != nil {
 			safely.Go(func() { c.LogOff(logOffWithin) })
 		}
