@@ -1,97 +1,19 @@
-// Servers at which each user signs in alone, with a real daemon and a real authorization server: each acts by the own
-// account, and nobody by another's.
+// Servers at which each user signs in, with a real daemon and a real authorization server: each acts by the own
+// account, and no one by another's.
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import {
-  agree,
-  startAuthorizationServer,
-} from "../../gateway/backends/server-sign-in/authorization-server.ts";
-import { startProtectedServer } from "../../gateway/backends/server-sign-in/protected-server.ts";
-import { connectLight, type LightReply } from "../../mcp/light-client.ts";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
 import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
-import { freePort } from "../../support/free-port.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { runCommand, serveHere, startCommand } from "../command-line.ts";
+import { startAccountHome } from "./account-home.ts";
 
 /** Where this member is left out, answers do not say which issuer gave them. */
 const SILENT = { drop: ["authorization_response_iss_parameter_supported"] };
 
-async function startHome(t: TestContext, alters = {}) {
-  const [home, port, issuer] = await Promise.all([
-    temporaryFolder(t),
-    freePort(),
-    startAuthorizationServer(t, { alters }),
-  ]);
-  const remote = await startProtectedServer(t, issuer, { isOfAccounts: true });
-  const config = `[server]
-port = ${port}
-[backends.far]
-accounts = "each"
-url = "${remote.url}"
-[incoming_auth]
-type = "local"
-users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret:ben" }]
-`;
-  const file = join(home, "config.toml");
-  await writeFile(file, config);
-  const run = (args: readonly string[], stdin?: string) =>
-    runCommand(args, { home, ...(stdin !== undefined && { input: stdin }) });
-  const tokens = { ann: "anns-token-of-20-letters", ben: "bens-token-of-20-letters" };
-  for (const [name, token] of Object.entries(tokens)) await ends(run(["secret", "set", name], token), 0);
-  const served = await serveHere({ home });
-  const url = `http://127.0.0.1:${port}/mcp`;
-  const more = {
-    /** Signs in on the command line, in the browser as the person of that name at the issuer. */
-    async login(as: readonly string[], person: string) {
-      const started = startCommand(["backends", "login", "far", ...as], { home });
-      const address = async () => /Sign in here: (\S+)/.exec(started.stderr())?.[1];
-      await eventually(async () => (await address()) !== undefined);
-      await agree((await address()) ?? "", issuer.issuer, person);
-      const { code, stderr } = await started.ended;
-      assert.equal(code, 0, stderr);
-    },
-    /** The text of the call's answer, or of its error. */
-    async whose(token: string): Promise<string> {
-      await using client = await connectLight(url, { token });
-      const reply = await client.ask("tools/call", { name: "whoami", arguments: {} });
-      return "error" in reply ? reply.error.message : Object(reply.result["content"])[0].text;
-    },
-    /** The reply to a call of a client with these capabilities, of the older protocol. */
-    async replied(token: string, capabilities = {}): Promise<LightReply> {
-      await using client = await connectLight(url, { token, capabilities });
-      return client.ask("tools/call", { name: "whoami", arguments: {} });
-    },
-    /** Where a user signs in, as his call is told. */
-    async address(token: string): Promise<string> {
-      return /open (http\S+)/.exec(await self.whose(token))?.[1] ?? "";
-    },
-    async called(): Promise<string> {
-      const { stdout, stderr } = await run(["call", "whoami"]);
-      return stdout + stderr;
-    },
-    /** The newest token of Ben. */
-    async token(): Promise<string> {
-      const [, name = ""] =
-        /name = "ben", token = "secret:([\w-]+)"/.exec(await readFile(file, "utf8")) ?? [];
-      return JSON.parse(await readFile(join(home, "secrets.json"), "utf8")).secrets[name].value;
-    },
-    async write(text: string): Promise<void> {
-      await writeFile(file, text);
-      await ends(run(["reload"]), 0);
-    },
-    kept: async () =>
-      (await readdir(join(home, "sign-in"))).filter((name) => /-[0-9a-f]{32}\.json$/.test(name)),
-  };
-  const self = { ...more, home, file, url, run, tokens, issuer, remote };
-  return { ...self, [Symbol.asyncDispose]: async () => void (await served.stop()) };
-}
-
 test("E1 at a server with an account for each user, each signs in separately, and acts by the own account", async (t) => {
-  await using b = await startHome(t);
+  await using b = await startAccountHome(t);
   await b.login([], "owner-there");
   await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
   assert.match(await b.called(), /^owner-there/);
@@ -181,7 +103,10 @@ function openBrowser() {
 
 test("E1 a call tells the user where to sign in: the page asks for the own token, and one browser goes from beginning to end", async (t) => {
   const path = "/.well-known/openid-configuration";
-  await using b = await startHome(t, { [path]: SILENT, "/.well-known/oauth-authorization-server": SILENT });
+  await using b = await startAccountHome(t, {
+    [path]: SILENT,
+    "/.well-known/oauth-authorization-server": SILENT,
+  });
   await b.login([], "owner-there");
   await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
   const address = await b.address(b.tokens.ben);
@@ -222,7 +147,7 @@ test("E1 a call tells the user where to sign in: the page asks for the own token
 });
 
 test("E1 no one's account becomes another's: copied addresses, issuers' addresses, answers under other names, two tabs, a renewed token", async (t) => {
-  await using b = await startHome(t);
+  await using b = await startAccountHome(t);
   await b.login([], "owner-there");
   await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
   const [ann, ben] = [openBrowser(), openBrowser()];
