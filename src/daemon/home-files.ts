@@ -16,6 +16,8 @@ interface HomeFile {
 /** The configuration, if it has its usual name. A purge removes the one in use. */
 export const CONFIGURATION: HomeFile = { path: "config\\.(?:toml|ya?ml)", as: "text" };
 
+/** The sign-in at a server: of the owner, or of a user. */
+const SIGN_IN = "[\\w-]+-[0-9a-f]{8}(?:-[0-9a-f]{32})?";
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
 
 export const HOME_FILES: readonly HomeFile[] = [
@@ -24,7 +26,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "grants\\.sealed", as: "sealed", movesOnly: true },
   { path: "secrets\\.json", as: "secrets" },
   { path: "user-secrets/(?:owner|user-[0-9a-f]{32})\\.json", as: "encrypted" },
-  { path: "sign-in/[\\w-]+-[0-9a-f]{8}\\.json", as: "encrypted", movesOnly: true },
+  { path: `sign-in/${SIGN_IN}\\.json`, as: "encrypted", movesOnly: true },
   { path: "session\\.key", as: "text", movesOnly: true },
   { path: "management\\.json", as: "token", movesOnly: true },
   { path: "fleet/(?:ca\\.pem|member\\.json)", as: "text", movesOnly: true },
@@ -39,7 +41,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "logons/(?:try-)?[0-9a-f]+" },
   { path: "mount-program/(?:installed|untried|[0-9a-f]{12})/mountaineer-fs" },
   { path: "program/\\d+/.*" },
-  { path: "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)" },
+  { path: `sign-in/(?:_key|${SIGN_IN})(?:\\.asked)?\\.(?:json|lock\\.db)` },
   { path: "user-secrets/(?:_key|owner|user-[0-9a-f]{32})\\.lock\\.db" },
   {
     path: `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|program|send-to|server(?:-\\d+)?)\\.json`,

@@ -16,6 +16,7 @@ import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts
 import { mistakesError } from "../../config/values/mistakes.ts";
 import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { whyNotListen } from "../../runtime/http/why-not-listen.ts";
 import { findCommand } from "../../runtime/process/find-program.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
@@ -53,7 +54,7 @@ export async function planRestore(content: HomeContent, home: string, present: H
     people: peopleOf(after.config),
     programs: grantsIn(content).map(([, label]) => label),
     hasManagementToken: typeof membersOf(content, "management.json")["token_sha256"] === "string",
-    signIns: [...files.keys()].flatMap((path) => /^sign-in\/(.+)-[0-9a-f]{8}\.json$/.exec(path)?.[1] ?? []),
+    signIns: signInsIn(content, peopleOf(after.config)),
     secrets: secretsIn(files.get("secrets.json")).map(([name]) => name),
     fleet: files.has("fleet/member.json") ? (fleet?.name ?? "") : null,
     missing: [
@@ -135,6 +136,16 @@ function grantsIn(content: HomeContent): readonly (readonly [id: string, label: 
   return (Array.isArray(grants) ? grants : [])
     .map(objectOf)
     .map(({ id, user, client }) => [String(id), `${String(objectOf(client)["name"])} for ${String(user)}`]);
+}
+
+/** The servers with a sign-in, each with the user whose it is. */
+function signInsIn({ files }: HomeContent, people: readonly string[]): readonly string[] {
+  return [...files.keys()].flatMap((path) => {
+    const [, server, user] = /^sign-in\/(.+?)-[0-9a-f]{8}(?:-([0-9a-f]{32}))?\.json$/.exec(path) ?? [];
+    if (server === undefined) return [];
+    const name = people.find((one) => sha256Of(one).startsWith(user ?? "-"));
+    return [user === undefined ? server : `${server} for ${name ?? "another user"}`];
+  });
 }
 
 async function missingHere({ backends, shares, server }: MountaineerConfig): Promise<readonly string[]> {

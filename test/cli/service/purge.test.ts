@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { mkdir, readdir, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
+import { grantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { ends } from "../../support/ends.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -43,7 +44,7 @@ const FULL = [
     "fleet/member.json",
     "fleet/ca.pem",
   ],
-  ...["sign-in/_key.lock.db", "sign-in/docs-0a1b2c3d.json", "sign-in/docs-0a1b2c3d.asked.json"],
+  ...["sign-in/_key.lock.db", `sign-in/${grantFile("docs", "ann")}.json`, "sign-in/docs-0a1b2c3d.asked.json"],
   ...[`${SHARE}/process.json`, `${SHARE}/mount-folder.json`, `${SHARE}/servers/0a1b/server.json`],
   ...[`${SHARE}/program.json`, `${SHARE}/control.sock`, `${SHARE}/journal`, `${SHARE}/aside`],
   ...[`${SHARE}/server.json`, `${SHARE}/server-1767225600000.json`, `${SHARE}/local-folders.json`],

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { openBackup, readBackupFile, sealBackup } from "../../../src/daemon/backup/backup-file.ts";
 import { openRestore } from "../../../src/daemon/backup/backup-home.ts";
 import { decodeContent } from "../../../src/daemon/backup/home-content.ts";
+import { grantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PASSPHRASE = "correct horse battery";
@@ -104,5 +105,6 @@ test("F8 only files that a home has are taken from a backup, each once", () => {
   assert.throws(() => decodeContent(contentOf(CONFIG, named("config.yaml"))), /has not one configuration/);
   assert.throws(() => decodeContent(contentOf()), /has not one configuration/);
   assert.throws(() => decodeContent(Buffer.from("[]")), /no home is in it/);
-  assert.equal(decodeContent(contentOf(CONFIG, named("session.key"))).files.size, 2);
+  const signIns = [null, "ann"].map((user) => named(`sign-in/${grantFile("notes", user)}.json`));
+  assert.equal(decodeContent(contentOf(CONFIG, named("session.key"), ...signIns)).files.size, 4);
 });
