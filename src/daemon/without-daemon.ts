@@ -44,6 +44,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
 import { logTransition, type ServiceTransition } from "./events/service-transitions.ts";
 import { createGatewayPart } from "./gateway-part.ts";
+import { requireNotMoved } from "./moved-home.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
 
@@ -267,6 +268,8 @@ async function openGateway(
   const environment = process.env;
   if (!wantsGateway(loaded.config)) throw gatewayOff();
   requireNoOwnBackend(loaded.path, environment);
+  // It would renew the sign-ins that the home has taken elsewhere.
+  await requireNotMoved(home);
   await requirePrivateHere(home, loaded);
   const { config } = snapshot;
   // Nothing mounts an unavailable share during the command, so no call waits for one.
