@@ -26,12 +26,16 @@ export async function backUpHome(
   const { home, configPath, signal } = context;
   const file = resolve(given.file);
   const passphrase = await passphraseOf(context, given.passphraseFile, true);
-  const { backUp } = await loadBackup();
+  const { backUp, requireBackupPath } = await loadBackup();
+  await requireBackupPath(file);
   if (given.stop) {
     const { failure } = await stopDaemon(context);
     if (failure !== null) throw new MountaineerError("lock_held", failure, { hint: "no backup was written" });
   }
-  const made = await backUp({ home, configPath, file, passphrase, signal });
+  const made = await backUp({ home, configPath, file, passphrase, signal }).catch((error: unknown) => {
+    if (given.stop) context.notify("the daemon is stopped; mountaineer up starts it again");
+    throw error;
+  });
   if (given.stop) await (await loadMovedHome()).markMoved(home, file);
   showResult(context, { ...made, stopped: given.stop }, (paint) => [
     doneLine(

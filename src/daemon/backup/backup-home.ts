@@ -1,5 +1,5 @@
 // Backs up a home into one encrypted file, and restores it. For commands only: it may wait for a keyring.
-import { lstat, open, readdir, rename, rm } from "node:fs/promises";
+import { lstat, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { RestoreReport } from "../../api/in-process.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
@@ -45,13 +45,20 @@ interface FileOptions {
   readonly signal: AbortSignal;
 }
 
-/** Writes the whole backup, or nothing. Rejects with `path_taken` if another file is there, and as `readHome` does. */
+/** Rejects with `path_taken` unless a backup may be written at `file`. */
+export async function requireBackupPath(file: string): Promise<void> {
+  const hint = "nothing was written";
+  const folder = await stat(dirname(file)).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
+  if (folder?.isDirectory() !== true)
+    throw new MountaineerError("path_taken", `${dirname(file)} is not a folder`, { hint });
+  if ((await entryExists(file)) && !(await isBackup(file)))
+    throw new MountaineerError("path_taken", `${file} is there, and is not a backup`, { hint });
+}
+
+/** Writes the whole backup, or nothing. Rejects as `requireBackupPath` and `readHome` do. */
 export async function backUp(options: FileOptions & { readonly configPath: string | null }) {
   const { home, configPath, file, passphrase, signal } = options;
-  if ((await entryExists(file)) && !(await isBackup(file)))
-    throw new MountaineerError("path_taken", `${file} is there, and is not a backup`, {
-      hint: "nothing was written",
-    });
+  await requireBackupPath(file);
   const content = await readHome(home, configPath, signal);
   const bytes = await sealBackup(encodeContent(content), passphrase);
   if (bytes.length > MOST_BYTES) throw refused("a backup has 256 MiB at most");
@@ -61,6 +68,8 @@ export async function backUp(options: FileOptions & { readonly configPath: strin
 }
 
 async function isBackup(path: string): Promise<boolean> {
+  // A pipe would be waited for.
+  if ((await stat(path).catch(recoverFrom("ENOENT", null)))?.isFile() !== true) return false;
   const file = await open(path, "r");
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(BEGIN.length), 0, BEGIN.length, 0);
