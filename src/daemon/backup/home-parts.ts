@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { systemClock as clock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY, openEncryptedFiles } from "../../secrets/encrypted-files.ts";
@@ -84,7 +85,8 @@ export function openParts({
       },
       async write(path, bytes) {
         const { value, remark, key } = sealedValue(bytes);
-        const file = await sealed(path, key === null ? {} : { keyring: null, firstKey: key });
+        const isKept = key !== null && path === "grants.sealed";
+        const file = await sealed(path, isKept ? { keyring: null, firstKey: key } : {});
         await file.write(value, limits, asRestored(remark));
       },
     },
@@ -125,8 +127,11 @@ export function sealedValue(bytes: Buffer) {
 /** The stored secrets of a backup. Throws `backup_refused`. */
 export function secretsIn(bytes: Buffer | undefined): readonly (readonly [name: string, value: string])[] {
   const found: unknown = bytes === undefined ? [] : parseJson(bytes.toString());
-  const isSecret = (one: unknown): one is [string, string] =>
-    Array.isArray(one) && one.length === 2 && one.every((part) => typeof part === "string");
+  // A key of this home has another form of name, or is the encryption key: neither comes from a backup.
+  const isSecret = (one: unknown): one is [string, string] => {
+    if (!Array.isArray(one) || one.length !== 2 || typeof one[1] !== "string") return false;
+    return typeof one[0] === "string" && SECRET_NAME.form.test(one[0]) && one[0] !== ENCRYPTION_KEY;
+  };
   if (Array.isArray(found) && found.every(isSecret)) return found;
   throw refused("it is foreign: its secrets are not understood");
 }

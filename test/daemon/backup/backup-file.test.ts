@@ -6,7 +6,9 @@ import { test } from "node:test";
 import { openBackup, readBackupFile, sealBackup } from "../../../src/daemon/backup/backup-file.ts";
 import { openRestore } from "../../../src/daemon/backup/backup-home.ts";
 import { decodeContent } from "../../../src/daemon/backup/home-content.ts";
+import { secretsIn } from "../../../src/daemon/backup/home-parts.ts";
 import { grantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
+import { ENCRYPTION_KEY } from "../../../src/secrets/encrypted-files.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PASSPHRASE = "correct horse battery";
@@ -101,6 +103,8 @@ test("F8 only files that a home has are taken from a backup, each once", () => {
   ];
   for (const path of foreign)
     assert.throws(() => decodeContent(contentOf(CONFIG, named(path))), { code: "backup_refused" }, path);
+  for (const name of ["_seal-approvals", ENCRYPTION_KEY, "../x", ""])
+    assert.throws(() => secretsIn(Buffer.from(JSON.stringify([[name, "x"]]))), /secrets are not/, name);
   assert.throws(() => decodeContent(contentOf(CONFIG, CONFIG)), /is in it twice/);
   assert.throws(() => decodeContent(contentOf(CONFIG, named("config.yaml"))), /has not one configuration/);
   assert.throws(() => decodeContent(contentOf()), /has not one configuration/);
