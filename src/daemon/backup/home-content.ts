@@ -15,6 +15,8 @@ import { BACKED_UP_FOLDERS, backedUp } from "../home-files.ts";
 import { refused } from "./backup-file.ts";
 import { openParts } from "./home-parts.ts";
 
+/** Of a backup, or of one of its files. More would take minutes and gigabytes to parse. */
+const MOST_OBJECTS = 1_000_000;
 /** How often a home is read whose configuration changes in the meantime. */
 const MOST_READS = 5;
 
@@ -84,23 +86,34 @@ export function encodeContent({ files, ...origin }: HomeContent): Buffer {
 }
 
 /** Throws `backup_refused` unless each file has a name that this version knows, and is there once. */
-export function decodeContent(bytes: Buffer): HomeContent {
-  const found = contentOf(jsonObject(bytes.toString()));
+export function decodeContent(whole: Buffer): HomeContent {
+  const found = hasManyObjects(whole) ? null : contentOf(jsonObject(whole.toString()));
   if (found === null) throw refused("it is foreign: no home is in it");
   const files = new Map<string, Buffer>();
   for (const { path, content } of found.files) {
+    const bytes = Buffer.from(content, "base64");
     const why = files.has(path)
       ? "is in it twice"
       : backedUp(path) === null
         ? "is not a file of a home"
-        : null;
+        : hasManyObjects(bytes)
+          ? "has too many parts"
+          : null;
     if (why !== null) throw refused(`it is foreign: ${JSON.stringify(path)} ${why}`);
-    files.set(path, Buffer.from(content, "base64"));
+    files.set(path, bytes);
   }
   if ([...files.keys()].filter((path) => path.startsWith("config.")).length !== 1)
     throw refused("it is foreign: it has not one configuration");
   // The assertion holds for what is used of it: the configuration is read as it was read there.
   return { ...found, context: found.context as HomeContext, files };
+}
+
+function hasManyObjects(bytes: Buffer): boolean {
+  let count = 0;
+  for (const begin of ["[", "{"])
+    for (let at = bytes.indexOf(begin); at !== -1 && count <= MOST_OBJECTS; at = bytes.indexOf(begin, at + 1))
+      count += 1;
+  return count > MOST_OBJECTS;
 }
 
 /** The name of the configuration file in the home. */

@@ -108,6 +108,7 @@ test("F8 only files that a home has are taken from a backup, each once", () => {
   assert.throws(() => decodeContent(contentOf(CONFIG, CONFIG)), /is in it twice/);
   assert.throws(() => decodeContent(contentOf(CONFIG, named("config.yaml"))), /has not one configuration/);
   assert.throws(() => decodeContent(contentOf()), /has not one configuration/);
+  assert.throws(() => decodeContent(Buffer.from("[".repeat(2e8))), /no home is in it/);
   assert.throws(() => decodeContent(Buffer.from("[]")), /no home is in it/);
   const signIns = [null, "ann"].map((user) => named(`sign-in/${grantFile("notes", user)}.json`));
   assert.equal(decodeContent(contentOf(CONFIG, named("session.key"), ...signIns)).files.size, 4);
