@@ -95,7 +95,10 @@ export async function openRestore(options: RestoreOptions) {
   const present = isReplacing
     ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null))
     : null;
-  const { report, content } = await planRestore(backup, home, present);
+  const { report, content } = await planRestore(backup, home, present).catch((error: unknown) => {
+    // What is sealed is used as it was written: here, a stranger may have written it.
+    throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
+  });
   const restore = (mode: "move" | "copy") =>
     restoreHome(mode === "move" ? content : asCopy(content), { home, isReplacing, signal });
   return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };

@@ -8,7 +8,7 @@ import {
   applyApprovals,
   withAllOn,
 } from "../../config/approval/apply-approvals.ts";
-import { entriesOf, isSameMeaning } from "../../config/approval/entries.ts";
+import { entriesOf, isList, isSameMeaning, membersOf } from "../../config/approval/entries.ts";
 import { waitingText } from "../../config/approval/entry-text.ts";
 import { routesOf } from "../../config/backend-routes.ts";
 import { findHomeContext, type HomeContext } from "../../config/home-context.ts";
@@ -43,7 +43,7 @@ export async function planRestore(content: HomeContent, home: string, present: H
   const nothing: Approvals = { mode: "all", entries: new Map(), order: [] };
   const shown = applyApprovals({ ...ground, file: outcome.effective, approvals: nothing }).waiting;
   const files = new Map(moved.files);
-  const sealed = approvals && { ...membersOf(content, "approvals.sealed"), value: approvalsValue(approvals) };
+  const sealed = approvals && { ...objectIn(content, "approvals.sealed"), value: approvalsValue(approvals) };
   if (sealed !== null) files.set("approvals.sealed", Buffer.from(JSON.stringify(sealed)));
   const { time, machine, version } = content;
   const { fleet = null } = after.config;
@@ -51,9 +51,9 @@ export async function planRestore(content: HomeContent, home: string, present: H
     made: { time, machine, version, user: content.context.userName, home: content.context.home },
     runs: shown.map((entry) => ({ id: entry.id, text: waitingText(entry) })),
     waits: outcome.waiting.map(({ id }) => id),
-    people: peopleOf(after.config),
+    people: peopleOf(outcome.effective),
     programs: grantsIn(content).map(([, label]) => label),
-    hasManagementToken: typeof membersOf(content, "management.json")["token_sha256"] === "string",
+    hasManagementToken: typeof objectIn(content, "management.json")["token_sha256"] === "string",
     signIns: signInsIn(content, peopleOf(after.config)),
     secrets: secretsIn(files.get("secrets.json")).map(([name]) => name),
     fleet: files.has("fleet/member.json") ? (fleet?.name ?? "") : null,
@@ -70,7 +70,7 @@ export async function planRestore(content: HomeContent, home: string, present: H
 
 /** Without what only one home may have. */
 export function asCopy(content: HomeContent): HomeContent {
-  const key = membersOf(content, "fleet/member.json")["secret"];
+  const key = objectIn(content, "fleet/member.json")["secret"];
   const files = new Map([...content.files].filter(([path]) => backedUp(path)?.movesOnly !== true));
   const secrets = secretsIn(files.get("secrets.json")).filter(([name]) => name !== key);
   if (files.has("secrets.json")) files.set("secrets.json", Buffer.from(JSON.stringify(secrets)));
@@ -96,7 +96,7 @@ async function load(content: HomeContent, homeContext: HomeContext): Promise<Con
   throw mistakesError(loaded.mistakes, "the backup's configuration has errors, or is of another version");
 }
 
-function membersOf({ files }: HomeContent, path: string): Readonly<Record<string, unknown>> {
+function objectIn({ files }: HomeContent, path: string): Readonly<Record<string, unknown>> {
   return jsonObject((files.get(path) ?? "").toString()) ?? {};
 }
 
@@ -108,20 +108,30 @@ function sealedIn({ files }: HomeContent, path: string): unknown {
 function approvalsOf(content: HomeContent): Approvals | null {
   const value = sealedIn(content, "approvals.sealed");
   const approvals = value === null ? null : approvalsIn(value);
-  if (value !== null && approvals === null) throw refused("it is foreign: its approvals are not understood");
-  return approvals;
+  if (value === null || (approvals !== null && [...approvals.entries].every(isShownWhole))) return approvals;
+  throw refused("it is foreign: its approvals are not understood");
+}
+
+/** Only the routes of an entry are shown, so its connection must be that of the first one. */
+function isShownWhole([, { whole }]: readonly [string, ApprovedEntry]): boolean {
+  const { routes = null, connection = null } = whole;
+  const [first] = isList(routes) ? routes : [{ connection }];
+  return isSameMeaning(membersOf(first ?? null)["connection"], connection);
 }
 
 /**
- * The approvals of the entries as they are read in the new home. An entry that is not in the file loses its approval,
- * because no person is shown it.
+ * The approvals of the entries as they are read in the new home. No person is shown an entry that is not in the file, which
+ * loses its approval, nor one that is off, which only a person may switch on.
  */
 function translated(approvals: Approvals, before: MountaineerConfig, after: MountaineerConfig): Approvals {
   const [was, is] = [entriesOf(withAllOn(before)), entriesOf(withAllOn(after))];
+  const shown = entriesOf(after);
   const entries = [...approvals.entries].flatMap(([id, entry]): [string, ApprovedEntry][] => {
     const [old, now] = [was.get(id), is.get(id)];
     if (old === undefined || now === undefined) return [];
-    return [[id, isSameMeaning(entry.whole, old.whole) ? { ...entry, whole: now.whole } : entry]];
+    const isSame = isSameMeaning(entry.whole, old.whole);
+    const state = shown.has(id) ? entry.state : "off";
+    return [[id, { state, whole: isSame ? now.whole : entry.whole }]];
   });
   return { ...approvals, entries: new Map(entries) };
 }

@@ -288,21 +288,34 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
     name: "one",
     connection: { type: "stdio", command: "/bin/hidden", args: [], env: {}, cwd: "/" },
   };
-  const hidden = { "backends.one": { state: "runs", whole }, "backends.two": { state: "gone", whole } };
-  const value = { form: "whole entries", mode: "all", entries: hidden, order: [] };
-  const texts = {
-    "config.toml": '[trust]\napprove = "all"\n[backends.one]\ncommand = "/bin/cat"\n',
-    "approvals.sealed": JSON.stringify({ value, note: "all", key: null }),
+  const config =
+    '[trust]\napprove = "all"\n[backends.one]\ncommand = "/bin/cat"\n[backends.off]\nenabled = false\ncommand = "/bin/cat"\n';
+  const forge = async (entries: object): Promise<void> => {
+    const value = { form: "whole entries", mode: "all", entries, order: [] };
+    const sealed = JSON.stringify({ value, note: "all", key: null });
+    const files = Object.entries({ "config.toml": config, "approvals.sealed": sealed }).map(
+      ([path, text]) => ({ path, content: Buffer.from(text).toString("base64") }),
+    );
+    await writeFile(file, await sealBackup(Buffer.from(JSON.stringify({ ...content, files })), PASSPHRASE));
   };
-  const files = Object.entries(texts).map(([path, text]) => ({
-    path,
-    content: Buffer.from(text).toString("base64"),
-  }));
-  await writeFile(file, await sealBackup(Buffer.from(JSON.stringify({ ...content, files })), PASSPHRASE));
+  const shownOnly = { ...whole.connection, command: "/bin/cat" };
+  for (const forged of [{ ...whole, routes: [{ name: "a", connection: shownOnly }] }, { routes: [1] }]) {
+    await forge({ "backends.one": { state: "runs", whole: forged } });
+    const foreign = await atTerminal(restore, { home: victim, answer: "move\n" });
+    assert.equal(foreign.code, 3);
+    assert.match(foreign.stderr, /foreign: its approvals/);
+  }
+  await forge({
+    "backends.one": { state: "runs", whole },
+    "backends.two": { state: "gone", whole },
+    "backends.off": { state: "runs", whole },
+  });
   const shown = await atTerminal(restore, { home: victim, answer: "move\n" });
   assert.equal(shown.code, 0, shown.stderr);
   assert.match(shown.stderr, /command = "\/bin\/hidden"/);
-  assert.ok(!(await readFile(join(victim, "approvals.sealed"), "utf8")).includes("backends.two"));
+  const approvals = await readFile(join(victim, "approvals.sealed"), "utf8");
+  assert.ok(!approvals.includes("backends.two"));
+  assert.match(approvals, /"backends\.off": \{\s+"state": "off"/);
   assert.ok(!(await readdir(folder)).includes("ran"));
 });
 
