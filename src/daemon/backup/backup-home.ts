@@ -96,7 +96,7 @@ export async function openRestore(options: RestoreOptions) {
     ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null))
     : null;
   const { report, content } = await planRestore(backup, home, present).catch((error: unknown) => {
-    // What is sealed is used as it was written: here, a stranger may have written it.
+    // Sealed content is not checked again when it is read, and a stranger may have written this.
     throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
   });
   const restore = (mode: "move" | "copy") =>

@@ -85,8 +85,8 @@ export function openParts({
       },
       async write(path, bytes) {
         const { value, remark, key } = sealedValue(bytes);
-        const isKept = key !== null && path === "grants.sealed";
-        const file = await sealed(path, isKept ? { keyring: null, firstKey: key } : {});
+        const isOfGrants = key !== null && path === "grants.sealed";
+        const file = await sealed(path, isOfGrants ? { keyring: null, firstKey: key } : {});
         await file.write(value, limits, asRestored(remark));
       },
     },
@@ -127,7 +127,7 @@ export function sealedValue(bytes: Buffer) {
 /** The stored secrets of a backup. Throws `backup_refused`. */
 export function secretsIn(bytes: Buffer | undefined): readonly (readonly [name: string, value: string])[] {
   const found: unknown = bytes === undefined ? [] : parseJson(bytes.toString());
-  // A key of this home has another form of name, or is the encryption key: neither comes from a backup.
+  // The keys of this home have other names, or that of the encryption key: a backup sets none of them.
   const isSecret = (one: unknown): one is [string, string] => {
     if (!Array.isArray(one) || one.length !== 2 || typeof one[1] !== "string") return false;
     return typeof one[0] === "string" && SECRET_NAME.form.test(one[0]) && one[0] !== ENCRYPTION_KEY;
