@@ -211,10 +211,14 @@ func (cl *Client) connOrWait(use Needs) (c *Conn, wait <-chan struct{}, until ti
 }
 
 // OldestWait is how long the oldest request has waited.
-func (cl *Client) OldestWait() (longest time.Duration) {
+func (cl *Client) OldestWait() time.Duration {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	now := smb.Monotonic()
+	return cl.oldestWait(smb.Monotonic())
+}
+
+// oldestWait: the caller holds mu.
+func (cl *Client) oldestWait(now time.Duration) (longest time.Duration) {
 	for r := range cl.active {
 		longest = max(longest, now-r.began)
 	}

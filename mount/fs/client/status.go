@@ -110,17 +110,12 @@ func (cl *Client) Status() Status {
 			s.Allowed = append(s.Allowed, each.Name)
 		}
 	}
-	for r := range cl.active {
-		if waited := (now - r.began).Milliseconds(); s.OldestWaitMs == nil || waited > *s.OldestWaitMs {
-			s.OldestWaitMs = &waited
-		}
-	}
-	if s.OldestWaitMs != nil {
+	if len(cl.active) > 0 {
+		s.OldestWaitMs = new(cl.oldestWait(now).Milliseconds())
 		s.LongestWaitMs = max(s.LongestWaitMs, *s.OldestWaitMs)
 	}
 	if cl.current == nil && cl.askedAt > 0 {
-		ago := (now - cl.askedAt).Milliseconds()
-		s.AskedMs = &ago
+		s.AskedMs = new((now - cl.askedAt).Milliseconds())
 	}
 	if cl.lastRoute.Name != "" {
 		// A copy: the field changes.
@@ -175,10 +170,7 @@ func (cl *Client) addConnections(s *Status, now time.Duration) {
 
 // phase: the caller holds mu.
 func (cl *Client) phase(now time.Duration) Phase {
-	since := func(at time.Duration) *int64 {
-		ms := (now - at).Milliseconds()
-		return &ms
-	}
+	since := func(at time.Duration) *int64 { return new((now - at).Milliseconds()) }
 	o := cl.outage
 	switch {
 	case cl.current != nil && cl.current.files != nil || o == nil && cl.refused == nil:
