@@ -60,6 +60,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   secret_file_unread: "a `${file:PATH}` cannot be used; its last value is",
   program_not_kept: "the home has no copy of the running program, which an upgrade may then break",
   program_changed: "a file in the home's `program` has changed, and is not run",
+  home_copied: "this home was copied by hand; said at one start",
   state_not_saved: "`state.json` cannot be written",
   history_not_saved: "the running configuration cannot be written to its history",
   notify_unavailable: "the last notification could not be shown",

@@ -22,9 +22,11 @@ import { type CheckedConfig, isTrustedKey, openCheckedConfig } from "./compose/c
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logFilePath, logLevel } from "./compose/log-settings.ts";
+import { DAEMON_CONDITIONS } from "./conditions/condition-rows.ts";
 import { createLogReader } from "./control/record-pages.ts";
 import { startSentinelService } from "./daemon-service.ts";
 import { findPredecessor } from "./handover/predecessor.ts";
+import { noticeCopy } from "./home-origin.ts";
 import { HomeOwner, lockHome } from "./home-owner.ts";
 import { requireNotMoved } from "./moved-home.ts";
 import { type RunOptions, serve } from "./serve-daemon.ts";
@@ -82,6 +84,7 @@ async function run(options: RunOptions): Promise<void> {
     const opened = await openConfiguration(options, checked);
     const { snapshot, rejected, homeContext } = opened;
     logOpened(opened, logger);
+    const copiedFrom = predecessor === null ? await unlessAborted(reportCopy(home, logger), signal) : null;
     const hasShares = snapshot.config.shares.length > 0;
     const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
     const endAsLost = async (): Promise<never> => {
@@ -104,6 +107,7 @@ async function run(options: RunOptions): Promise<void> {
         prober,
         snapshot,
         rejected,
+        copiedFrom,
         memory: predecessor === null ? await owner.openState() : owner.take,
         previous: predecessor ?? undefined,
         clock,
@@ -163,6 +167,21 @@ function openConfiguration(
   const fallsBack = isFirst || predecessor.isNeeded;
   const reading = { configPath, writesStarter: isFirst, fallsBack, checked };
   return unlessAborted(openHome({ home, environment: process.env, clock: systemClock, ...reading }), signal);
+}
+
+/** Never rejects: a full disk does not prevent the start. */
+async function reportCopy(home: string, logger: Logger): Promise<string | null> {
+  try {
+    const from = await noticeCopy(home);
+    if (from !== null) {
+      const { hint } = DAEMON_CONDITIONS.home_copied(from);
+      logger.warn("this home was copied by hand", { from, hint });
+    }
+    return from;
+  } catch (error) {
+    logger.warn("where this home was started is not recorded", { reason: errorText(error) });
+    return null;
+  }
 }
 
 function logOpened(

@@ -17,7 +17,7 @@ import { verifyReport } from "./control/verify.ts";
 import type { ServiceOptions, ServiceParts } from "./service-parts.ts";
 
 export function createServiceControl(
-  { home, clock, logger, intervalMs }: ServiceOptions,
+  { home, clock, logger, intervalMs, copiedFrom = null }: ServiceOptions,
   {
     memory,
     parts: { engine },
@@ -37,6 +37,7 @@ export function createServiceControl(
   const { aliases } = aliasService;
   const sources = {
     memory,
+    copiedFrom,
     networkEvents: triggers.networkEvents,
     running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,

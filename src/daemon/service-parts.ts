@@ -49,6 +49,8 @@ export interface ServiceOptions extends GatewayHomeOptions {
   readonly prober?: Prober;
   /** The configuration file, if it was rejected and `snapshot` is an earlier content. Default: none was rejected. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
+  /** Where the home was copied from by hand, if this start reports it. Default: null, it does not. */
+  readonly copiedFrom?: string | null;
   /** The home's state. A daemon that takes over passes a function that waits until it is in charge. */
   readonly memory: StateStore | TakeHome;
   /** Overrides the configuration's check interval, ms; null: no override. */

@@ -77,6 +77,10 @@ export const DAEMON_CONDITIONS = {
       `The home has no copy of the running program: ${reason}`,
       "An upgrade may break this daemon until it is restarted. Free space, and then: mountaineer restart",
     ],
+    home_copied: (from: string) => [
+      `This home was copied by hand from ${from}`,
+      "Both have the same sessions, sign-ins and grants. To move or copy a home: mountaineer backup FILE --stop, then in an empty home: mountaineer backup restore FILE",
+    ],
     state_not_saved: (reason: string) => [
       `state.json cannot be written: ${reason}`,
       "Mounts keep working; Mountaineer writes the file as soon as it can.",

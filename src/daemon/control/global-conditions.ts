@@ -21,6 +21,8 @@ export interface ConditionSources {
   readonly uncopiedBecause: () => string | null;
   /** Why secrets in files cannot be read; their last values serve. */
   readonly unreadSecretFiles: () => readonly string[];
+  /** Where the home was copied from by hand, if this start is the first one since; null otherwise. */
+  readonly copiedFrom: string | null;
   /** Other configuration files in the home. */
   readonly secondConfigs: () => readonly string[];
 }
@@ -40,6 +42,7 @@ export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   const conditions: DaemonCondition[] = [];
   const { saveError } = memory;
   if (saveError !== null) conditions.push(DAEMON_CONDITIONS.state_not_saved(saveError.message));
+  if (sources.copiedFrom !== null) conditions.push(DAEMON_CONDITIONS.home_copied(sources.copiedFrom));
   const unsavedBecause = historyUnsavedBecause();
   if (unsavedBecause !== null) conditions.push(DAEMON_CONDITIONS.history_not_saved(unsavedBecause));
   conditions.push(...unconfiguredConditions(sources.left()));

@@ -56,6 +56,7 @@ async function world() {
     sync: () => now.sync,
     historyUnsavedBecause: () => now.historyUnsavedBecause,
     left: () => now.left,
+    copiedFrom: null,
     unreadSecretFiles: () => [],
     secondConfigs: () => [],
     changedCopies: () => now.changedCopies,
