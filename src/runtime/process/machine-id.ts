@@ -8,17 +8,16 @@ const DEADLINE_MS = 2_000;
 
 /** null if the system does not say. A host name is not used, because networks and containers change it. */
 export async function machineId(): Promise<string | null> {
-  const raw = await (process.platform === "darwin" ? readDarwin() : readLinux()).catch(() => "");
+  const raw = await readMachineId().catch(() => "");
   return /^[0-9a-f-]{32,36}$/iu.test(raw)
     ? createHmac("sha256", raw).update("mountaineer").digest("hex")
     : null;
 }
 
-async function readLinux(): Promise<string> {
-  return ((await readIfPresent("/etc/machine-id")) ?? "").trim();
-}
-
-async function readDarwin(): Promise<string> {
+/** Only Linux has the file, and only macOS has ioreg. */
+async function readMachineId(): Promise<string> {
+  const content = await readIfPresent("/etc/machine-id");
+  if (content !== null) return content.trim();
   const options = { clock: systemClock, deadlineMs: DEADLINE_MS };
   const { stdout } = await runCommand("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"], options);
   return /"IOPlatformUUID" = "([^"]+)"/u.exec(stdout)?.[1] ?? "";
