@@ -34,6 +34,7 @@ import { openParts } from "./home-parts.ts";
 import { endSwap, recordSwap } from "./home-swap.ts";
 import { asCopy, planRestore } from "./plan-restore.ts";
 
+const LOCK = /^lock\.(?:db|json)$/;
 const LOCK_WAIT_MS = 10_000;
 const KEYRING_WITHIN_MS = 30_000;
 
@@ -90,40 +91,72 @@ interface RestoreOptions extends FileOptions {
  */
 export async function openRestore(options: RestoreOptions) {
   const { home, file, passphrase, signal } = options;
-  const isReplacing = await requireFree(options);
+  const found = await requireFree(options);
+  if ((await readLockOwner(home)) !== null) await (await lockHome(home, signal))[Symbol.asyncDispose]();
   const backup = decodeContent(await openBackup(await readBackupFile(file), passphrase));
-  const present = isReplacing
-    ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null))
-    : null;
+  const present =
+    found === "home" ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null)) : null;
   const { report, content } = await planRestore(backup, home, present).catch((error: unknown) => {
     // Sealed content is not checked again when it is read, and a stranger may have written this.
     throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
   });
   const restore = (mode: "move" | "copy") =>
-    restoreHome(mode === "move" ? content : asCopy(content), { home, isReplacing, signal });
+    restoreHome(mode === "move" ? content : asCopy(content), found, options);
   return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };
 }
 
-/** Whether there is a home to replace. */
-async function requireFree({ home, userHome, replaces, signal }: RestoreOptions): Promise<boolean> {
-  if (!(await entryExists(home))) return false;
+/** What is replaced: at most a lock, another folder's files, or a home. */
+type Present = "nothing" | "files" | "home";
+
+async function requireFree({ home, userHome, replaces }: RestoreOptions): Promise<Present> {
+  if (!(await entryExists(home))) return "nothing";
   const taken = (why: string, hint: string) => new MountaineerError("path_taken", `${home} ${why}`, { hint });
   if (!(await lstat(home)).isDirectory())
     throw taken("is not a folder itself", "set MOUNTAINEER_HOME to the folder that it leads to");
-  const isHome = (await pathsIn(home)).some((path) => backedUp(path) !== null);
-  if (isHome && !replaces)
+  const isEmpty = (await readdir(home)).every((name) => LOCK.test(name));
+  if (!isEmpty && !replaces)
     throw taken(
       "is not empty",
       "--replace keeps it under another name; or set MOUNTAINEER_HOME to another folder",
     );
-  if ((await readLockOwner(home)) !== null) await (await lockHome(home, signal))[Symbol.asyncDispose]();
   const [mount] = await mountsIn(home, isUsualHome({ home, userHome }));
-  if (mount === undefined) return isHome;
-  throw new MountaineerError("share_busy", mount, { hint: "mountaineer unmount, and try again" });
+  if (mount !== undefined)
+    throw new MountaineerError("share_busy", mount, { hint: "mountaineer unmount, and try again" });
+  if (isEmpty) return "nothing";
+  return (await pathsIn(home)).some((path) => backedUp(path) !== null) ? "home" : "files";
 }
 
 function lockHome(home: string, signal: AbortSignal) {
   return acquireHomeLock(home, { command: "backup restore", waitMs: LOCK_WAIT_MS, clock, signal });
+}
+
+/** Resolves with the storage of the secrets, and the folder of the home before; null: there was none. */
+async function restoreHome(content: HomeContent, found: Present, options: RestoreOptions) {
+  const { home, signal } = options;
+  await ensurePrivateFolder(home);
+  const aside = `${home}.before-${new Date(clock.wallMs()).toISOString().replace(/[:.]/g, "-")}`;
+  const staging = `${home}.restore-${process.pid}`;
+  const sealed = SEALED_NAMES.filter((name) => name !== "grants" && content.files.has(`${name}.sealed`));
+  const lock = await lockHome(home, signal);
+  try {
+    // A daemon may have started, and ended, while a person read the question.
+    if ((await requireFree(options)) !== found)
+      throw new MountaineerError("path_taken", `${home} has changed in the meantime`, {
+        hint: "nothing was restored; try again",
+      });
+    const forgets = SEALED_NAMES.filter((name) => !sealed.includes(name));
+    await recordSwap(home, { staging, aside }, forgets);
+    const storage = await writeHome(content, staging, { home, isReplacing: found === "home", signal });
+    signal.throwIfAborted();
+    await rename(home, aside);
+    await rename(staging, home);
+    await syncFolder(dirname(home));
+    return { storage, before: found === "nothing" ? null : aside };
+  } finally {
+    await lock[Symbol.asyncDispose]();
+    await endSwap(home, true);
+    if (found === "nothing") await removeLock(aside);
+  }
 }
 
 interface Restoring {
@@ -131,29 +164,6 @@ interface Restoring {
   /** Another home is there. Its secrets and keys in the keyring stay until it is replaced. */
   readonly isReplacing: boolean;
   readonly signal: AbortSignal;
-}
-
-/** Resolves with the storage of the secrets, and the folder of the home before; null: there was none. */
-async function restoreHome(content: HomeContent, { home, isReplacing, signal }: Restoring) {
-  await ensurePrivateFolder(home);
-  const aside = `${home}.before-${new Date(clock.wallMs()).toISOString().replace(/[:.]/g, "-")}`;
-  const staging = `${home}.restore-${process.pid}`;
-  const sealed = SEALED_NAMES.filter((name) => name !== "grants" && content.files.has(`${name}.sealed`));
-  const lock = await lockHome(home, signal);
-  try {
-    const forgets = SEALED_NAMES.filter((name) => !sealed.includes(name));
-    await recordSwap(home, { staging, aside }, forgets);
-    const storage = await writeHome(content, staging, { home, isReplacing, signal });
-    signal.throwIfAborted();
-    await rename(home, aside);
-    await rename(staging, home);
-    await syncFolder(dirname(home));
-    return { storage, before: isReplacing ? aside : null };
-  } finally {
-    await lock[Symbol.asyncDispose]();
-    await endSwap(home, true);
-    if (!isReplacing) await removeLock(aside);
-  }
 }
 
 async function writeHome(content: HomeContent, folder: string, { home, isReplacing, signal }: Restoring) {
@@ -190,6 +200,5 @@ function movedEntry(bytes: Buffer, before: string, after: string): Buffer {
 /** Removes the folder if it has only a lock, as an empty home does. */
 async function removeLock(folder: string): Promise<void> {
   const names = await readdir(folder).catch(recoverFrom("ENOENT", []));
-  if (names.every((name) => /^lock\.(?:db|json)$/.test(name)))
-    await rm(folder, { recursive: true, force: true });
+  if (names.every((name) => LOCK.test(name))) await rm(folder, { recursive: true, force: true });
 }

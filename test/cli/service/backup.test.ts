@@ -2,7 +2,7 @@
 // stranger's file does harm.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { sealBackup } from "../../../src/daemon/backup/backup-file.ts";
@@ -269,6 +269,10 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
     `[backends.one]\ncommand = "/usr/bin/touch"\nargs = ["${mark}"]\n[server]\nport = ${await freePort()}\n`,
   );
   assert.equal((await evil.cli(["backup", file, ...passphrase])).code, 0);
+  await writeFile(join(victim, "thesis.txt"), "");
+  const notEmpty = await atTerminal(restore, { home: victim, answer: "move\n" });
+  assert.match(notEmpty.stderr, /is not empty/);
+  await rm(join(victim, "thesis.txt"));
   const piped = await createTestHome({ home: victim, env: { HOME: folder } });
   const refused = await piped.cli(restore);
   assert.equal(refused.code, 2);
