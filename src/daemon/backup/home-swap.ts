@@ -51,8 +51,11 @@ async function undoOrComplete(
   home: string,
   record: NonNullable<ReturnType<typeof recordOf>>,
 ): Promise<boolean> {
-  const [staging, aside] = [record.staging, record.aside].map((name) => join(dirname(home), basename(name)));
-  if (staging === undefined || aside === undefined) return false;
+  const isOwn = (name: string, begin: string): boolean =>
+    name === basename(name) && name.startsWith(`${basename(home)}.${begin}-`);
+  // Where others may write beside the home, a record must not name other folders.
+  if (!isOwn(record.staging, "restore") || !isOwn(record.aside, "before")) return false;
+  const [staging, aside] = [join(dirname(home), record.staging), join(dirname(home), record.aside)];
   const isMoved = await entryExists(aside);
   if (!(await entryExists(staging))) {
     if (isMoved) await forgetKeys(home, record.forgets);

@@ -254,6 +254,10 @@ test("F8 a backup or restore that is killed at any moment leaves the old file an
     assert.deepEqual(left, [], `killed at ${at}`);
     return code !== 0;
   };
+  const others = { pid: 2 ** 30, startTime: "0", staging: "..", aside: "x", forgets: [] };
+  await writeFile(`${second.home}.restore.json`, JSON.stringify(others));
+  await second.cli(["approve", "--list"]);
+  assert.deepEqual(await contentsOf(second.home), untouched);
   let at = 1;
   while ((await Promise.all([kill(at), kill(at + 1), kill(at + 2)])).every(Boolean)) at += 3;
   assert.ok(at >= 20, `it was killed at ${at} moments`);
