@@ -22,8 +22,8 @@ export function restoreLines(report: RestoreReport, style: TerminalStyle, nowMs:
       runs.flatMap(({ id, text }) => [
         `${id}:`,
         ...text
-          .trimEnd()
           .split("\n")
+          .filter((line) => line !== "")
           .map((line) => `  ${line}`),
       ]),
     ),

@@ -82,9 +82,12 @@ function relocated(content: HomeContent, home: string): HomeContent {
   const name = configNameIn(content);
   const from = content.context.home;
   if (from === home || from === "" || /["'\\\n]/.test(home)) return content;
-  const [first = "", ...others] = (content.files.get(name) ?? "").toString().split(from);
-  const text = others.map((rest) => `${/^(?:[/"'\s]|$)/.test(rest) ? home : from}${rest}`);
-  return { ...content, files: new Map(content.files).set(name, Buffer.from([first, ...text].join(""))) };
+  const parts = (content.files.get(name) ?? "").toString().split(from);
+  const text = parts.map((rest, at) => {
+    const isWhole = /^(?:[/"':\s]|$)/.test(rest) && !/[\w./-]$/.test(parts[at - 1] ?? "");
+    return at === 0 ? rest : `${isWhole ? home : from}${rest}`;
+  });
+  return { ...content, files: new Map(content.files).set(name, Buffer.from(text.join(""))) };
 }
 
 async function load(content: HomeContent, homeContext: HomeContext): Promise<ConfigSnapshot> {

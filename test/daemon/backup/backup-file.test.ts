@@ -7,6 +7,7 @@ import { openBackup, readBackupFile, sealBackup } from "../../../src/daemon/back
 import { openRestore } from "../../../src/daemon/backup/backup-home.ts";
 import { decodeContent } from "../../../src/daemon/backup/home-content.ts";
 import { secretsIn } from "../../../src/daemon/backup/home-parts.ts";
+import { planRestore } from "../../../src/daemon/backup/plan-restore.ts";
 import { grantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { ENCRYPTION_KEY } from "../../../src/secrets/encrypted-files.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -73,7 +74,7 @@ test("F8 a backup that was changed, cut, or is another's file is refused, says w
   await assert.rejects(readBackupFile(join(folder, "endless")), /not a regular file/);
 });
 
-test("F8 only files that a home has are taken from a backup, each once", () => {
+test("F8 only files that a home has are taken from a backup, each once", async () => {
   const named = (path: string) => ({ path, content: "" });
   const foreign = [
     ...[
@@ -111,5 +112,12 @@ test("F8 only files that a home has are taken from a backup, each once", () => {
   assert.throws(() => decodeContent(Buffer.from("[".repeat(2e8))), /no home is in it/);
   assert.throws(() => decodeContent(Buffer.from("[]")), /no home is in it/);
   const signIns = [null, "ann"].map((user) => named(`sign-in/${grantFile("notes", user)}.json`));
+  const paths = ["/h", "/h/x", "/data/h/x", "/hx", "-v:/h:/y"];
+  const text = (all: readonly string[]): string =>
+    `[backends.a]\ncommand = "cat"\nargs = ${JSON.stringify(all)}\n`;
+  const old = contentOf({ path: "config.toml", content: Buffer.from(text(paths)).toString("base64") });
+  const { content: moved } = await planRestore(decodeContent(old), "/new", null);
+  const follow = ["/new", "/new/x", "/data/h/x", "/hx", "-v:/new:/y"];
+  assert.equal(moved.files.get("config.toml")?.toString(), text(follow));
   assert.equal(decodeContent(contentOf(CONFIG, named("session.key"), ...signIns)).files.size, 4);
 });
