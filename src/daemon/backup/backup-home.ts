@@ -105,7 +105,7 @@ export async function openRestore(options: RestoreOptions) {
   return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };
 }
 
-/** What is replaced: at most a lock, another folder's files, or a home. */
+/** The folder has at most a lock, files of others, or a home. */
 type Present = "nothing" | "files" | "home";
 
 async function requireFree({ home, userHome, replaces }: RestoreOptions): Promise<Present> {
