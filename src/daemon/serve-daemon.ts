@@ -20,6 +20,7 @@ import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import type { SentinelService } from "./daemon-service.ts";
+import { createNumbers } from "./events/numbers.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
@@ -98,6 +99,7 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
     }),
     daemonLog,
     timeline: () => timeline.timeline(),
+    ...createNumbers(clock, () => service.control.status()),
     handOver: (_: null, asker: AbortSignal) => handover.begin(asker),
   };
   const events = service.stream;

@@ -38,6 +38,7 @@ import {
   verifyReportShape,
 } from "../contract/contract.ts";
 import { fleetCheckShape, fleetReportShape } from "../contract/fleet.ts";
+import { numbersReportShape, numbersSpan, numbersSubject, seriesShape } from "../contract/numbers.ts";
 import {
   accessRequest,
   accessRequestShape,
@@ -273,6 +274,17 @@ export const OPERATIONS = {
   /** The states of shares and backends over the last day. */
   timeline: operation("GET timeline", {
     output: timelineReportShape,
+    counts: "records",
+  }),
+  /** Numbers of the last hour and day for each share and server. */
+  numbers: operation("GET numbers", {
+    output: numbersReportShape,
+    counts: "records",
+  }),
+  /** Numbers of one share or server over a span of time. An unknown one has no numbers: each item is null. */
+  series: operation("POST numbers/series", {
+    input: strictObject({ of: numbersSubject, name: wellFormedText, span: numbersSpan }),
+    output: seriesShape,
     counts: "records",
   }),
   // All operations of the fleet reject with `fleet_off` without a fleet, and with `fleet_unreachable` if they need its link.

@@ -27,13 +27,13 @@ test("pin: the operations, their methods and paths", () => {
       .join(" ");
   assert.equal(
     paths("GET"),
-    "status aliases tools clients questions clients/known catalog timeline fleet sync " +
+    "status aliases tools clients questions clients/known catalog timeline numbers fleet sync " +
       "config config/approvals config/history config/history/ secrets",
   );
   assert.equal(
     paths("POST"),
     "verify reconcile mount wake unmount switch restart aliases/reconcile tools/switch people people/request people/grants questions/answer clients/connect call tools/changes tools/approve " +
-      "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
+      "backends/restart backends/switch backends/logs audit numbers/series fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );
   assert.equal(paths("PUT"), "config/text");
