@@ -449,4 +449,10 @@ func TestASessionThatEndsBeforeItIsUsedIsNeverUsed(t *testing.T) {
 	if s.names == ended {
 		t.Error("every later request would be tried on it again and again")
 	}
+	if c.replaceSessions(c.current, ended, nil, 0, true); c.current != nil {
+		t.Error("a planned move began to use it")
+	}
+	if c.install(ended, Returned); c.current != nil {
+		t.Error("a first mount began to use it")
+	}
 }

@@ -31,6 +31,7 @@ func (cl *Client) install(c *Conn, reason Reason) {
 	cl.wanted = c.Route.Name
 	cl.wakeWaiters()
 	cl.wakeRecover()
+	cl.dropEnded()
 }
 
 // recordMove: the caller holds mu.
@@ -54,6 +55,20 @@ func (cl *Client) addSession(s *sessions, c *Conn) {
 	s.missing, cl.refused = nil, nil
 	cl.recordSessions()
 	cl.wakeWaiters()
+	cl.dropEnded()
+}
+
+// dropEnded drops current sessions that ended before they came into use: nothing else gives them up, and requests would be tried on them again
+// and again. The caller holds mu.
+func (cl *Client) dropEnded() {
+	if cl.current == nil {
+		return
+	}
+	cl.current.each(func(c *Conn) {
+		if c.isAbandoned {
+			cl.drop(c, Ended, smb.Monotonic())
+		}
+	})
 }
 
 // lost gives up a connection, so that recover signs in again. Only the first call for a connection has an effect.
@@ -69,6 +84,11 @@ func (cl *Client) lostNow(c *Conn, reason Reason, since time.Duration) {
 		return
 	}
 	cl.abandon(c)
+	cl.drop(c, reason, since)
+}
+
+// drop takes a connection that was given up out of the current sessions. The caller holds mu.
+func (cl *Client) drop(c *Conn, reason Reason, since time.Duration) {
 	s := cl.current
 	if s == nil || s.files != c && s.names != c {
 		return

@@ -206,6 +206,7 @@ func (cl *Client) replaceSessions(old *sessions, files, names *Conn, began time.
 	cl.recordMove(Move{From: old.route.Name, To: files.Route.Name, Reason: Asked, Asked: true, Quiet: isQuiet, TookMs: took})
 	old.each(func(c *Conn) { c.isAbandoned = true })
 	cl.wakeRecover()
+	cl.dropEnded()
 	return true
 }
 

@@ -108,8 +108,7 @@ func (cl *Client) missingSession(s *sessions) (missing Session, other *Conn, isL
 func (cl *Client) afterSignIn(s *sessions, missing Session, other, c *Conn, err error) (wait time.Duration, isDoubtful bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	// One that has ended by now would never be given up.
-	if cl.current != s || cl.isClosed || other.isAbandoned || c != nil && c.isAbandoned {
+	if cl.current != s || cl.isClosed || other.isAbandoned {
 		if c != nil {
 			safely.Go(func() { c.LogOff(logOffWithin) })
 		}
