@@ -14,16 +14,17 @@
 //	off network  no route is allowed on this network: requests fail with EIO at once
 //	closed       Close was called
 //
-// Four functions end a session: lostNow (its connection ended or is silent), leaveRoute (both sessions), replaceSessions (a planned move, which
-// first waits until no request is pending) and Close. The server may still execute requests that were sent on an ended session, until a later
-// sign-in names that session as its PreviousSessionId. Until then requests that change something wait (isCertain).
+// Five functions end a session: lostNow (its connection ended or is silent), leaveRoute (both sessions), replaceSessions (a planned move, which
+// first waits until no request is pending), moveByLogoff (one to a server that takes no further connection) and Close. The server may still
+// execute requests that were sent on an ended session, until a later sign-in names that session as its PreviousSessionId. Until then requests
+// that change something wait (isCertain), for 30 s at most; after that they are sent, and a write fails if it could overwrite a newer one.
 //
 // Goroutines: recover restores what is missing; one watch per connection with pending requests notices silence (silence.go); watchNetwork reads
 // changes of addresses and routes; keepRecord updates the record of the server. Commands of the daemon (commands.go, move.go) change the
 // state and wake recover.
 //
 // Client.mu guards the fields below it, those of sessions and outage, and the second half of Conn. It is held for an instant, never during a
-// request or a wait; a function whose caller holds it says so. Client.moving is held during a planned move, Client.recording while a record is
+// request or a wait, but while the small files of sessions and server are written; a function whose caller holds it says so. Client.moving is held during a planned move, Client.recording while a record is
 // made; both are locked before mu.
 package client
 
@@ -416,10 +417,12 @@ func (cl *Client) journal(e Event) {
 
 func (cl *Client) logf(format string, values ...any) { log.Printf(format, values...) }
 
+var localAddress = regexp.MustCompile(`[0-9.:\[\]a-f]+:[0-9]+->`)
+
 // logChange logs a text about a route unless it was the last one.
 func (cl *Client) logChange(route, text string) {
 	// Each connection has a different port.
-	text = regexp.MustCompile(`[0-9.:\[\]a-f]+:[0-9]+->`).ReplaceAllString(text, "")
+	text = localAddress.ReplaceAllString(text, "")
 	cl.mu.Lock()
 	isSame := cl.logged[route] == text
 	cl.logged[route] = text

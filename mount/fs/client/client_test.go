@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -454,5 +455,24 @@ func TestASessionThatEndsBeforeItIsUsedIsNeverUsed(t *testing.T) {
 	}
 	if c.install(ended, Returned); c.current != nil {
 		t.Error("a first mount began to use it")
+	}
+}
+
+func TestALostRequestMayStillTakeEffect(t *testing.T) {
+	l := newLab(t, nil)
+	cl := l.client
+	l.tb.Hold(true)
+	l.fallback.Hold(true)
+	cl.mu.Lock()
+	c := cl.current.files
+	use := Needs{Changes: true}
+	c.beginRequest(use)
+	cl.mu.Unlock()
+	// Its error is there before the end of the connection is noticed.
+	c.endRequest(use, &smb2.TransportError{Err: io.EOF})
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.isCertain() {
+		t.Error("the request is sent again, and may take effect twice")
 	}
 }

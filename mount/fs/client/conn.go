@@ -41,10 +41,14 @@ func (c *Conn) beginRequest(use Needs) {
 	}
 }
 
-func (c *Conn) endRequest(use Needs) {
+// endRequest counts a request as answered. One that was lost counts as pending until its connection is given up: it may still take effect.
+func (c *Conn) endRequest(use Needs, err error) {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	if smb.IsLoss(err) {
+		cl.lostNow(c, Ended, smb.Monotonic())
+	}
 	c.pending--
 	if use.Changes {
 		c.changing--

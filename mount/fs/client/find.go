@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -95,7 +96,7 @@ func (cl *Client) recordFailure(err error) {
 		cl.recordRefusal(err)
 	case smb.NoAnswer:
 		if cl.refused != nil && cl.options.Logins != nil {
-			cl.options.Logins.NoRoute()
+			safely.Go(cl.options.Logins.NoRoute)
 		}
 	case smb.OtherServer:
 		if cl.other != nil && cl.outage != nil && !cl.outage.isOtherNoted {

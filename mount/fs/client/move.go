@@ -187,10 +187,15 @@ func (cl *Client) wakeMove() {
 	}
 }
 
+// isLast: no other sessions have come into use since. The caller holds mu.
+func (cl *Client) isLast(old *sessions) bool {
+	isLost := cl.current == nil && cl.outage != nil && cl.outage.lost == old
+	return (cl.current == old || isLost) && !cl.isClosed
+}
+
 // replaceSessions begins to use the new sessions, unless recover has found another route since. The caller holds mu.
 func (cl *Client) replaceSessions(old *sessions, files, names *Conn, began time.Duration, isQuiet bool) bool {
-	isLost := cl.current == nil && cl.outage != nil && cl.outage.lost == old
-	if cl.current != old && !isLost || cl.isClosed {
+	if !cl.isLast(old) {
 		return false
 	}
 	cl.learnFrom(files)
@@ -290,11 +295,14 @@ func (cl *Client) moveByLogoff(ctx context.Context, old *sessions, route smb.Rou
 			cl.wakeRecover()
 		}
 		return failed
+	case !cl.isLast(old):
+		safely.Go(func() { next.LogOff(logOffWithin) })
+		return errMoved
 	case failed != nil:
-		cl.learnFrom(next)
-		cl.current = &sessions{route: old.route, files: next}
-		cl.addSession(cl.current, next)
-		cl.callOnConnected()
+		cl.install(next, Ended)
+		if cl.current != nil {
+			cl.addSession(cl.current, next)
+		}
 		return failed
 	}
 	cl.replaceSessions(old, next, nil, began, true)

@@ -75,8 +75,8 @@ func Do[T any](ctx context.Context, cl *Client, use Needs, op func(Attempt) (T, 
 			return *new(T), err
 		}
 		try.IsRetry = again
-		answered := safely.Ask(func() (T, error) {
-			defer try.endRequest(use)
+		answered := safely.Ask(func() (value T, err error) {
+			defer func() { try.endRequest(use, err) }()
 			return op(try)
 		})
 		got, err := Await(ctx, cl.options.Killed, answered, time.Now().Add(answeredWithin))
@@ -97,7 +97,6 @@ func Do[T any](ctx context.Context, cl *Client, use Needs, op func(Attempt) (T, 
 			return got.Value, got.Err
 		}
 		again = true
-		cl.lost(try.Conn, Ended)
 		if use.NoWait {
 			return *new(T), ErrNoRoute
 		}

@@ -24,7 +24,8 @@ const (
 // watch probes the route of a connection while its requests get no answer, and leaves the route if another one answers.
 func (c *Conn) watch() {
 	cl := c.client
-	asked, isTested := time.Duration(0), false
+	// How long the silence was at the last probe.
+	probedAt, isTested := time.Duration(0), false
 	for {
 		cl.mu.Lock()
 		silence := c.silence()
@@ -35,19 +36,19 @@ func (c *Conn) watch() {
 		}
 		cl.mu.Unlock()
 		if silence < silentFrom {
-			asked, isTested = 0, false
+			probedAt, isTested = 0, false
 			time.Sleep(silentFrom - silence)
 			continue
 		}
-		next := min(max(2*asked, silentFrom), asked+askAtMost)
-		if end := cl.silenceEnd(); asked < end {
+		next := min(max(2*probedAt, silentFrom), probedAt+askAtMost)
+		if end := cl.silenceEnd(); probedAt < end {
 			next = min(next, end)
 		}
 		if silence < next {
 			time.Sleep(next - silence)
 			continue
 		}
-		asked = max(silence, silentFrom)
+		probedAt = max(silence, silentFrom)
 		switch cable, is := cl.answers(c.Route); {
 		case !is:
 			cl.noAnswer(c, silence)

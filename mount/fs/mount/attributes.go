@@ -11,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/client"
+	"mountaineer/mount/fs/smb"
 )
 
 // readOnly is the DOS attribute; on folders it has no meaning.
@@ -57,16 +58,15 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 				return struct{}{}, err
 			}
 			n.locks.rememberBytes(nil, 0)
-			err := file.Resize(size)
-			if err == nil {
-				n.writeAnswered(t.Conn, size, true)
-			}
-			return struct{}{}, err
+			return struct{}{}, n.resized(t, size, file.Resize(size))
 		})
 		return err
 	}
 	info, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (fileInfo, error) {
 		defer turn.begin()()
+		if t.IsRetry && t.IsUncertain {
+			return fileInfo{}, syscall.EIO
+		}
 		// The file may have been replaced.
 		info, err := statAt(t, path)
 		if err != nil {
@@ -80,6 +80,17 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	})
 	if err == nil && n.isSame(info) {
 		n.learn(info)
+	}
+	return err
+}
+
+// resized: a new length was sent. One without an answer also counts: it may still take effect (checkRetry).
+func (n *node) resized(t client.Attempt, size int64, err error) error {
+	switch {
+	case err == nil:
+		n.writeAnswered(t.Conn, size, true)
+	case smb.IsLoss(err):
+		n.writeAnswered(t.Conn, 0, false)
 	}
 	return err
 }
@@ -102,11 +113,11 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 		if err != nil || info.stat.EndOfFile >= end {
 			return struct{}{}, err
 		}
-		n.locks.rememberBytes(nil, 0)
-		if err = file.Resize(end); err == nil {
-			n.writeAnswered(t.Conn, end, true)
+		if err := h.checkRetry(t, file); err != nil {
+			return struct{}{}, err
 		}
-		return struct{}{}, err
+		n.locks.rememberBytes(nil, 0)
+		return struct{}{}, n.resized(t, end, file.Resize(end))
 	})
 	n.contentChanged()
 	return errnoOf(err)

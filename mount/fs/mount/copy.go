@@ -12,6 +12,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 
 	"mountaineer/mount/fs/client"
+	"mountaineer/mount/fs/smb"
 )
 
 // The most that one request copies, so that a program that copies can be killed.
@@ -66,8 +67,8 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 			return 0, err
 		}
 		copied, err := h.node.share.copies.copy(t, source, file, offIn, offOut, int(left))
-		if copied > 0 {
-			h.wroteOn(t, offOut+int64(copied))
+		if copied > 0 || smb.IsLoss(err) {
+			h.wroteOn(t, offOut, int(copied))
 		}
 		return copied, err
 	})

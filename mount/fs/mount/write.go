@@ -59,7 +59,7 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 			}
 			h.node.locks.rememberBytes(data, off)
 			n, err := writeAll(file, data, off)
-			h.wroteOn(t, off+int64(n))
+			h.wroteOn(t, off, n)
 			return n, err
 		}
 	}
@@ -69,8 +69,12 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 	})
 }
 
-// wroteOn: the server has answered a write that ended at end.
-func (h *handle) wroteOn(t client.Attempt, end int64) {
+// wroteOn: a write was sent, of which the server has confirmed n bytes at off. One without an answer also counts: it may still take effect.
+func (h *handle) wroteOn(t client.Attempt, off int64, n int) {
+	end := off + int64(n)
+	if n == 0 {
+		end = 0 // The file has not grown.
+	}
 	h.node.writeAnswered(t.Conn, end, false)
 	h.node.locks.growKnown(end)
 	started := t.Server().Started
@@ -143,7 +147,7 @@ func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Han
 			end = -1
 			return 0, err
 		}
-		h.wroteOn(t, end+int64(n))
+		h.wroteOn(t, end, n)
 		if err == nil && end != off {
 			// The kernel has the bytes at off in its pages, which are locked until it has this answer.
 			safely.Go(func() { h.node.dropPages(min(end, off)) })
