@@ -154,8 +154,10 @@ function grantsIn(content: HomeContent): readonly (readonly [id: string, label: 
 /** The servers with a sign-in, each with the user whose it is. */
 function signInsIn({ files }: HomeContent, people: readonly string[]): readonly string[] {
   return [...files.keys()].flatMap((path) => {
-    const [, server, user] = /^sign-in\/(.+?)-[0-9a-f]{8}(?:-([0-9a-f]{32}))?\.json$/.exec(path) ?? [];
-    if (server === undefined) return [];
+    const end = /-[0-9a-f]{8}(?:-([0-9a-f]{32}))?\.json$/.exec(path);
+    if (!path.startsWith("sign-in/") || end === null) return [];
+    const server = path.slice("sign-in/".length, end.index);
+    const user = end[1];
     const name = people.find((one) => sha256Of(one).startsWith(user ?? "-"));
     return [user === undefined ? server : `${server} for ${name ?? "another user"}`];
   });
