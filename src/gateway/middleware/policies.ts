@@ -101,11 +101,17 @@ interface CompiledPolicy extends Ruling {
   names(target: PolicyTarget): boolean;
 }
 
-/** `owners`: the servers that the names without wildcards mean. `separate`: those with an account for each user. */
+/**
+ * The servers with an account for each user: each with the tools and prompts of the owner, as `accountEntry`, that a user's account
+ * has not alike. A user of whose account nothing is known is not in it.
+ */
+export type SeparateServers = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>;
+
+/** `owners`: the servers that the names without wildcards mean. */
 export function compilePolicies(
   config: AuthorizationConfig,
   owners: RuleOwners = NO_OWNERS,
-  separate: ReadonlySet<string> = new Set(),
+  separate: SeparateServers = new Map(),
 ): Policies {
   const { defaultEffect, destructive = "allow", unannotated = "destructive" } = config;
   const compiled = config.policies.map((policy) => compilePolicy(policy, owners));
@@ -132,10 +138,13 @@ export function compilePolicies(
       return decided(principal.isPerson === true ? owner : careful(owner), true);
     }
     if (!isWithin(principal.limits, subject)) return decided(BEYOND_LIMITS, true);
-    if (backend !== undefined && separate.has(backend)) {
+    const differing = backend === undefined ? undefined : separate.get(backend);
+    if (differing !== undefined) {
       if (principal.user === undefined) return decided(NO_ACCOUNT, true);
       if (target !== null && target.kind !== "tool" && target.kind !== "prompt")
         return decided(OF_OWNER_ONLY, true);
+      const entry = target === null ? "" : accountEntry(target.kind, target.originalName ?? target.name);
+      if (differing.get(principal.user)?.has(entry) === true) return decided(NOT_ALIKE, true);
     }
     for (const policy of compiled) {
       const match = policy.match(principal, subject);
@@ -200,7 +209,9 @@ export function compilePolicies(
     rightsKey(principal) {
       const { kind, roles, limits = null } = principal;
       const ofUser = compiled.flatMap(({ isUser }, index) => (isUser?.(principal) === true ? [index] : []));
-      const hasAccount = separate.size > 0 && principal.user !== undefined;
+      const { user = null } = principal;
+      const differs = separate.values().some((differing) => (differing.get(user ?? "")?.size ?? 0) > 0);
+      const hasAccount = separate.size > 0 && user !== null && (differs ? user : true);
       return JSON.stringify([kind === "owner", hasAccount, limits, ofUser, ...new Set(roles.toSorted())]);
     },
     hidesFromOwner: destructive === "refuse",
@@ -212,6 +223,11 @@ export const BEYOND_LIMITS: Ruling = { effect: "deny", rule: "limits of the prog
 /** Of servers with an account for each user. Their resources are read with the owner's account. */
 export const NO_ACCOUNT: Ruling = { effect: "deny", rule: "accounts of users only" };
 export const OF_OWNER_ONLY: Ruling = { effect: "deny", rule: "resources of the owner only" };
+export const NOT_ALIKE: Ruling = { effect: "deny", rule: "other at the user's account" };
+
+export function accountEntry(kind: EntryKind, originalName: string): string {
+  return `${kind} ${originalName}`;
+}
 
 /** Whether a client to which a user gave access may do it, if the user may. */
 function isWithin(limits: RightsLimits | undefined, { target, hints, backend }: Subject): boolean {

@@ -9,9 +9,11 @@ import {
   compilePolicies,
   type Effect,
   NO_ACCOUNT,
+  NOT_ALIKE,
   OF_OWNER_ONLY,
   type Ruling,
   rulingWith,
+  type SeparateServers,
 } from "../middleware/policies.ts";
 
 /** Without `[authorization]`, everybody who may connect may use everything. */
@@ -41,7 +43,7 @@ interface AccessParts {
   readonly owners: RuleOwners;
   readonly backends: readonly string[];
   /** Servers with an account for each user. */
-  readonly separate: ReadonlySet<string>;
+  readonly separate: SeparateServers;
 }
 
 const METHODS: Readonly<Record<CatalogEntry["kind"], string>> = {
@@ -80,6 +82,7 @@ function ruleText({ rule }: Ruling, authorization: AuthorizationConfig | null): 
   if (rule === BEYOND_LIMITS.rule) return "the limits of its access";
   if (rule === NO_ACCOUNT.rule) return 'accounts = "each": for users of the file only';
   if (rule === OF_OWNER_ONLY.rule) return 'accounts = "each": the lists are the owner\'s';
+  if (rule === NOT_ALIKE.rule) return 'accounts = "each": it differs, or is missing, at the user\'s account';
   if (authorization === null) return "default, without [authorization]";
   if (rule === "destructive") return `destructive = "${authorization.destructive}"`;
   const index = authorization.policies.findIndex((policy) => JSON.stringify(policy) === rule);

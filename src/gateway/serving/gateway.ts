@@ -53,7 +53,8 @@ import { FirstImport, type ImportedBackend, withImported } from "./imported-back
 import { NameRegistry } from "./name-registry.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { exportGroup } from "./selection.ts";
-import { Serving, separateOf } from "./serving.ts";
+import { separateOf } from "./separate-servers.ts";
+import { Serving } from "./serving.ts";
 import { sessionKeys } from "./session-keys.ts";
 import { ContinuedSessions, SessionRoster } from "./session-roster.ts";
 

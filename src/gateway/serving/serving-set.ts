@@ -31,7 +31,7 @@ import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { createOwnerConsent } from "../middleware/owner-consent.ts";
 import type { OwnerQuestions } from "../middleware/owner-questions.ts";
-import { compilePolicies, type Policies } from "../middleware/policies.ts";
+import { compilePolicies, type Policies, type SeparateServers } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetAt, targetOf } from "../middleware/request-target.ts";
 import { createRouting, findOwner, ownerOfMethod } from "../middleware/routing.ts";
@@ -56,7 +56,7 @@ export interface ServingSetOptions extends RuntimeTools {
   /** The servers that names in policies mean. */
   readonly ruleOwners: RuleOwners;
   /** Servers with an account for each user. Absent: none. */
-  readonly separate?: ReadonlySet<string>;
+  readonly separate?: SeparateServers;
   /** null: the audit is off. The audit's file outlives this serving set. */
   readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied"> | null;
   readonly services: RoutingServices;

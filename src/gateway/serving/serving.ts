@@ -41,6 +41,7 @@ import { dueLists } from "./list-reads.ts";
 import { type NameRegistry, toolKey } from "./name-registry.ts";
 import { boundNames } from "./rule-bindings.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
+import { separateServers } from "./separate-servers.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
 import { type UnmatchedName, unmatchedNames } from "./unmatched-names.ts";
@@ -266,7 +267,7 @@ export class Serving {
       catalog: this.catalog,
       authorization: config.authorization,
       owners: this.#options.names.rules,
-      separate: separateOf(config),
+      separate: separateServers(config, this.#options.pool),
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
     });
   }
@@ -305,7 +306,7 @@ export class Serving {
     const { tools, redaction } = this.#options;
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
-    const separate = separateOf(config);
+    const separate = separateServers(config, this.#options.pool);
     const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
@@ -350,11 +351,6 @@ export class Serving {
       clean: redaction.clean,
     });
   }
-}
-
-/** The servers with an account for each user. */
-export function separateOf({ backends }: Pick<GatewayRules["config"], "backends">): ReadonlySet<string> {
-  return new Set(backends.flatMap(({ name, accounts }) => (accounts === "each" ? [name] : [])));
 }
 
 /** Always the same object for the same source. */

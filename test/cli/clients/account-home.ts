@@ -50,6 +50,11 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
       const { code, stderr } = await started.ended;
       assert.equal(code, 0, stderr);
     },
+    /** The names of the tools that the user sees. */
+    async listed(token: string): Promise<string> {
+      await using client = await connectLight(url, { token });
+      return (await client.tools()).join(" ");
+    },
     /** The text of the call's answer, or of its error. */
     async whose(token: string, at = url): Promise<string> {
       await using client = await connectLight(at, { token });

@@ -2,6 +2,7 @@
 // subscriptions and tasks, from the user's first call on.
 import type { BackendRoute, ServedBackend } from "../../../config/snapshot.ts";
 import { isUserName, type SecretReference, userSecretName } from "../../../secrets/reference.ts";
+import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientHandle, Principal } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { UserAccount } from "../policy/backend-pool-contract.ts";
@@ -60,6 +61,13 @@ export class AccountBackends {
   of(name: string, user: string | null = null): readonly Backend[] {
     const own = [...(this.#own.get(name) ?? [])].filter(([one]) => user === null || one === user);
     return own.map(([, { backend }]) => backend);
+  }
+
+  /** What users' instances have listed last, each with its user. */
+  get lists(): ReadonlyMap<CatalogSource, string> {
+    const all = [...this.#own.values()].flatMap((own) => [...own]);
+    const lists = all.map(([user, { backend }]) => [backend.published.last, user] as const);
+    return new Map(lists.flatMap(([last, user]) => (last === null ? [] : [[last, user]])));
   }
 
   /** Ends the accounts of users and servers that are gone, at once. */

@@ -38,6 +38,8 @@ const FAILBACK: FailbackPolicy = { isAutomatic: true, stableMs: 30_000 };
 export class BackendPool implements AsyncDisposable {
   /** In the file's order. The same object until a change. */
   published: readonly CatalogSource[] = [];
+  /** See `AccountBackends`. */
+  accountLists: ReadonlyMap<CatalogSource, string> = new Map();
   readonly #options: PoolOptions;
   readonly #backendTools: PoolTools;
   /** In the order of the file; then removed backends that still drain. Of one with an account for each user: the owner's. */
@@ -363,9 +365,11 @@ export class BackendPool implements AsyncDisposable {
   #publish(): void {
     if (this.#stopping !== null) return;
     const sources = this.#order.flatMap((name) => this.#backends.get(name)?.published.source ?? []);
-    const before = this.published;
-    if (sources.length === before.length && sources.every((source, at) => source === before[at])) return;
-    this.published = sources;
+    const { lists } = this.#accounts;
+    const isSame = areSame(sources, this.published);
+    if (isSame && areSame([...lists.keys()], [...this.accountLists.keys()])) return;
+    if (!isSame) this.published = sources;
+    this.accountLists = lists;
     for (const listener of [...this.#listeners]) {
       try {
         listener();
@@ -415,4 +419,8 @@ export class BackendPool implements AsyncDisposable {
     this.#notifyWatchers();
     this.#watchers.clear();
   }
+}
+
+function areSame(one: readonly CatalogSource[], other: readonly CatalogSource[]): boolean {
+  return one.length === other.length && one.every((source, at) => source === other[at]);
 }

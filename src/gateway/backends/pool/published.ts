@@ -21,6 +21,11 @@ export class Published {
     this.#state = state;
   }
 
+  /** Also if it is unavailable. */
+  get last(): CatalogSource | null {
+    return this.source ?? this.unavailable;
+  }
+
   get isUnlisted(): boolean {
     return this.#state.last === null;
   }

@@ -31,9 +31,17 @@ export async function startProtectedServer(
       return { content: [{ type: "text", text: JSON.stringify(given) }] };
     },
   });
+  /** The tool `plan` is another at Ben's account, and `rare` is missing at Ann's. */
+  const toolsOf = (account: string) =>
+    ["whoami", "plan", "rare"]
+      .filter((name) => name !== "rare" || account !== "ann-there")
+      .map((name) => {
+        const properties = name === "plan" && account === "ben-there" ? { to: { type: "string" } } : {};
+        return { name, inputSchema: { type: "object", properties } };
+      });
   const serveAs = (account: string) =>
     serving({
-      "tools/list": { tools: [{ name: "whoami", inputSchema: { type: "object" } }] },
+      "tools/list": { tools: toolsOf(account) },
       "tools/call": { content: [{ type: "text", text: account }] },
     });
   const server = await startHttpServer(
