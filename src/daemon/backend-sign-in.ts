@@ -6,9 +6,10 @@ import type { BackendConfig, ServedBackend } from "../config/snapshot.ts";
 import { ofAccount } from "../gateway/backends/pool/account-backends.ts";
 import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import {
+  grantFile,
   openGrantStore,
-  removeAccounts,
-  serversWithGrant,
+  type StoredAccount,
+  storedAccounts,
 } from "../gateway/backends/server-sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/server-sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
@@ -28,8 +29,18 @@ export function openBackendSignIn(options: {
   const { home, configPath } = options;
   const clock = systemClock;
   const environment = process.env;
-  const grantsOf = (account?: Parameters<typeof openGrantStore>[0]["account"]) =>
-    openGrantStore({ ...signInHome({ home, clock, environment }), clock, ...(account && { account }) });
+  const grantsOf = (whose: Pick<Parameters<typeof openGrantStore>[0], "account" | "file"> = {}) =>
+    openGrantStore({ ...signInHome({ home, clock, environment }), clock, ...whose });
+
+  /** Forgets the account, and revokes its tokens where the server can. */
+  const end = async ({ file, backend }: StoredAccount, server: Server | null, signal: AbortSignal) => {
+    const grants = grantsOf({ file });
+    await signOut(
+      { backend, url: server?.url ?? null, auth: server?.auth ?? null },
+      { grants, clock, signal },
+    );
+    await grants.remove(backend);
+  };
 
   const backendsOf = async (signal: AbortSignal) => {
     const { homeContext, snapshot } = await openHome({ home, configPath });
@@ -43,7 +54,7 @@ export function openBackendSignIn(options: {
     return { config: approved.config, backends: approved.config.backends, values, waiting };
   };
 
-  const self: BackendSignIn = {
+  return {
     async login(order, person, signal) {
       const { config, backends, values, waiting } = await backendsOf(signal);
       requireApproved(order.backend, waiting);
@@ -53,7 +64,7 @@ export function openBackendSignIn(options: {
       if (user !== null && shared.accounts !== "each")
         throw unusable(`server ${order.backend} has one account for all`, 'it needs `accounts = "each"`');
       const backend = user === null ? shared : ofAccount(shared, accounts[0] ?? "");
-      const grants = grantsOf(user === null ? undefined : { user, accounts: () => accounts });
+      const grants = grantsOf(user === null ? {} : { account: { user, accounts: () => accounts } });
       const request = { ...order, ...serverOf(backend, values) };
       const grant = await signIn(request, person, { grants, clock, signal });
       return {
@@ -67,31 +78,46 @@ export function openBackendSignIn(options: {
     async logout(backend, user, signal) {
       const { backends, values } = await backendsOf(signal);
       // A backend that is no longer configured may have left a sign-in.
-      const config = backends.find(({ name }) => name === backend);
-      const server = config === undefined ? null : serverOrNull(config, values);
+      const server = issuerOf(backends, values, backend);
       const request = { backend, url: server?.url ?? null, auth: server?.auth ?? null };
-      const grants = grantsOf(user === null ? undefined : { user });
+      const grants = grantsOf(user === null ? {} : { file: grantFile(backend, user) });
       const out = await signOut(request, { grants, clock, signal });
-      if (out === null && config === undefined) throw unknown(backend, backends);
+      if (out === null && backends.every(({ name }) => name !== backend)) throw unknown(backend, backends);
       return { backend, was_signed_in: out !== null, revoked: out?.isRevoked ?? false };
     },
-    async forgetAccounts(backend, signal) {
-      const { config, backends } = await backendsOf(signal);
-      if (backends.some(({ name, accounts }) => name === backend && accounts === "each")) return;
-      const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
-      for (const { name } of users)
-        if (await grantsOf({ user: name }).has(backend)) await self.logout(backend, name, signal);
-      await removeAccounts(home, backend);
+    async accountsBefore(signal) {
+      const { snapshot } = await openHome({ home, configPath });
+      if (!snapshot.config.backends.some(hasAccounts)) return null;
+      const { backends, values } = await backendsOf(signal);
+      const before = backends
+        .filter(hasAccounts)
+        .map(({ name }) => [name, issuerOf(backends, values, name)] as const);
+      return async () => {
+        const after = (await backendsOf(signal)).backends.filter(hasAccounts).map(({ name }) => name);
+        const ended = new Map(before.filter(([name]) => !after.includes(name)));
+        for (const one of await storedAccounts(home))
+          if (ended.has(one.backend)) await end(one, ended.get(one.backend) ?? null, signal);
+      };
     },
     async forgetUser(user, signal) {
-      for (const backend of await serversWithGrant(home, user)) {
-        const grants = grantsOf({ user });
-        if (await grants.has(backend)) await self.logout(backend, user, signal);
-        await grants.remove(backend);
-      }
+      const { backends, values } = await backendsOf(signal);
+      for (const one of await storedAccounts(home, user))
+        await end(one, issuerOf(backends, values, one.backend), signal);
     },
   };
-  return self;
+}
+
+const hasAccounts = ({ accounts }: ServedBackend): boolean => accounts === "each";
+
+/** Where and how tokens of the server are revoked, without headers, which may be users' own; null: it is not configured. */
+function issuerOf(backends: readonly Served[], values: Values, backend: string): Server | null {
+  const found = backends.find(({ name }) => name === backend);
+  if (found === undefined) return null;
+  const { connection } = found;
+  return serverOrNull(
+    "headers" in connection ? { connection: { ...connection, headers: {} } } : found,
+    values,
+  );
 }
 
 type Served = Pick<ServedBackend, "name" | "connection">;
@@ -121,7 +147,7 @@ function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   );
 }
 
-function serverOrNull(backend: Served, values: Values): Server | null {
+function serverOrNull(backend: Pick<Served, "connection">, values: Values): Server | null {
   const outcome = resolveConnection(backend.connection, values);
   if (!outcome.ok || outcome.connection.type !== "streamable-http") return null;
   const { url, headers, auth = null } = outcome.connection;

@@ -22,6 +22,8 @@ import { type ServiceOptions, type ServiceParts, startParts } from "./service-pa
 const STOP_DEADLINE_MS = 3800;
 /** How often files with secrets are checked. */
 const SECRET_FILES_MS = 5_000;
+/** How often what users have stored is compared with the configuration. */
+const UNUSED_MS = 10 * 60_000;
 /**
  * Time for the unmounts of `--unmount-on-exit`, ms. Together with the stop that follows it stays below the 20 s
  * that service managers allow.
@@ -81,6 +83,13 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     if (await approvalStore.readAgain()) await config.judgeAgain();
   };
   stack.use(startSecretRetry({ isDue: () => approvalStore.mayPass, clock, logger, refresh: judgeAgain }));
+  const mayForget = () => parts.gatewayOwn.writes.isOurs && approvalStore.waiting.length === 0;
+  const forgetUnused = async (): Promise<void> => {
+    const { forgetUnusedAccounts } = await import("./compose/unused-accounts.ts");
+    const running = { config: config.watcher.running.snapshot.config, values: secrets.values };
+    await forgetUnusedAccounts({ ...options, ...running }, force.signal);
+  };
+  stack.use(startSecretRetry({ isDue: mayForget, everyMs: UNUSED_MS, clock, logger, refresh: forgetUnused }));
 
   let stopping: Promise<void> | null = null;
   return {

@@ -41,7 +41,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "logons/(?:try-)?[0-9a-f]+" },
   { path: "mount-program/(?:installed|untried|[0-9a-f]{12})/mountaineer-fs" },
   { path: "program/\\d+/.*" },
-  { path: `sign-in/(?:_key|${SIGN_IN})(?:\\.asked)?\\.(?:json|lock\\.db)` },
+  { path: `sign-in/(?:_key|_unused|${SIGN_IN})(?:\\.asked)?\\.(?:json|lock\\.db)` },
   { path: "user-secrets/(?:_key|owner|user-[0-9a-f]{32})\\.lock\\.db" },
   {
     path: `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|program|send-to|server(?:-\\d+)?)\\.json`,

@@ -1,6 +1,7 @@
 // The own secrets of users, for servers with `accounts = "each"`: one encrypted file for each user, and one for the owner. A
 // file belongs to an entry of the configuration, by its name and token: a later user of the same name gets nothing of it.
 import { join } from "node:path";
+import { systemErrorCode } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { object, reader, record, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
@@ -68,5 +69,15 @@ export function accountsOf(owner: SecretOwner): readonly string[] {
 }
 
 function fileOf(owner: SecretOwner): string {
-  return owner === null ? OF_OWNER : `user-${sha256Of(owner.name).slice(0, 32)}`;
+  return owner === null ? OF_OWNER : `user-${userKey(owner.name)}`;
+}
+
+/** Names the user in the names of files. */
+export function userKey(user: string): string {
+  return sha256Of(user).slice(0, 32);
+}
+
+export function ifMissing(error: unknown): readonly string[] {
+  if (systemErrorCode(error) === "ENOENT") return [];
+  throw error;
 }

@@ -8,7 +8,7 @@ import { openHome } from "../../src/daemon/compose/home.ts";
 import { type SentinelService, startSentinelService } from "../../src/daemon/daemon-service.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 import { openStateStore } from "../../src/reconcile/state-file.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { readersInProcess } from "../support/reader-in-process.ts";
 import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
@@ -32,6 +32,7 @@ export interface ServiceRig {
   start(options?: {
     readonly unmountOnExit?: boolean;
     readonly intervalMs?: number;
+    readonly clock?: Clock;
   }): Promise<RunningService>;
 }
 
@@ -111,7 +112,7 @@ export async function createServiceRig(
       await writeFile(`${configFile}.new`, text);
       await rename(`${configFile}.new`, configFile);
     },
-    async start({ unmountOnExit = false, intervalMs = null as number | null } = {}) {
+    async start({ unmountOnExit = false, intervalMs = null as number | null, clock = systemClock } = {}) {
       const logger = createRecordingLogger();
       const startReader = readersInProcess();
       const opened = await openHome({
@@ -131,7 +132,7 @@ export async function createServiceRig(
         snapshot: opened.snapshot,
         rejected: opened.rejected,
         memory,
-        clock: systemClock,
+        clock,
         logger,
         redact: () => {},
         intervalMs,

@@ -52,6 +52,9 @@ export interface BackendSignIn {
   logout(backend: string, user: string | null, signal: AbortSignal): Promise<LogoutReport>;
   /** Signs the user out of all servers, also of those that are no longer configured. */
   forgetUser(user: string, signal: AbortSignal): Promise<void>;
-  /** Signs all users out of a server that has no accounts of users any longer. */
-  forgetAccounts(backend: string, signal: AbortSignal): Promise<void>;
+  /**
+   * To be called before an edit, while the client's secrets can be read. The function signs all users out of the servers that
+   * have no accounts of users any longer; null: no server has some.
+   */
+  accountsBefore(signal: AbortSignal): Promise<(() => Promise<void>) | null>;
 }

@@ -18,11 +18,11 @@ import { decodedText } from "../../config/read/config-bytes.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { findCommand } from "../../runtime/process/find-program.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { openSecrets, openSignIn } from "../in-process/open.ts";
+import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
@@ -176,15 +176,7 @@ async function change(
   { waitMs }: Pick<ChangeOptions, "waitMs">,
   editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
 ): Promise<BackendChange> {
-  let hadAccounts = false;
-  const { changed, runs, daemon } = await editMembers(context, (config) => {
-    hadAccounts = config.backends.some((one) => one.name === name && one.accounts === "each");
-    return editsFor(config);
-  });
-  if (changed && hadAccounts)
-    await (await openSignIn(context)).forgetAccounts(name, context.signal).catch((error: unknown) => {
-      context.notify(`sign-ins of users at ${name} stay stored: ${errorText(error)}`);
-    });
+  const { changed, runs, daemon } = await editMembers(context, editsFor);
   const isWaitedFor = runs && daemon !== null && waitMs > 0;
   const backend = isWaitedFor ? await waitForBackend(daemon, name, waitMs, context.signal) : null;
   const missing = daemon === null ? await missingProgram(context, name) : null;

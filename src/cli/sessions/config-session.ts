@@ -12,10 +12,11 @@ import {
 } from "../../config/home-context.ts";
 import { decodedText, readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { errorText, isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { openSignIn } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-offline.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
@@ -82,13 +83,25 @@ export async function refuseToBeginAfresh(context: Target, view: ConfigView): Pr
   });
 }
 
-/** Makes the edits, with the command line as their source. */
-export function callEdits(
-  { signal }: Pick<CommandContext, "signal">,
+/** Makes the edits, with the command line as their source. Users are signed out of servers that have no accounts of users afterwards. */
+export async function callEdits(
+  context: CommandContext,
   call: CallOperation<"edit">,
   edits: InputOf<"edit">["edits"],
 ): Promise<EditReport> {
-  return call("edit", { edits, source: "cli" }, signal);
+  const { signal, remote, notify } = context;
+  const isOfServers = edits.some((edit) =>
+    /^["']?backend/.test("key" in edit ? edit.key : Object(edit).remove),
+  );
+  const signIn = remote === null && isOfServers ? await openSignIn(context) : null;
+  // The edit reports what is wrong with the file.
+  const endAccounts = (await signIn?.accountsBefore(signal).catch(recoverFrom(isOwnError, null))) ?? null;
+  const report = await call("edit", { edits, source: "cli" }, signal);
+  if (report.changed && endAccounts !== null)
+    await endAccounts().catch((error: unknown) =>
+      notify(`sign-ins of users stay stored: ${errorText(error)}`),
+    );
+  return report;
 }
 
 async function lockHome(home: string, command: string, signal: AbortSignal): Promise<AsyncDisposable> {

@@ -2,7 +2,7 @@
 import type { HomeSecrets, SecretListReport } from "../../api/setup/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import { openGrantStore, serversWithGrant } from "../../gateway/backends/server-sign-in/grant-store.ts";
+import { openGrantStore, storedAccounts } from "../../gateway/backends/server-sign-in/grant-store.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -109,7 +109,7 @@ export async function openUserSecrets({
       let hasOwn = await users.renew(entry, signal);
       const account = { user: name, accounts: () => accountsOf(entry) };
       const grants = openGrantStore({ ...signInHome(options), clock: systemClock, account });
-      for (const backend of await serversWithGrant(home, name))
+      for (const { backend } of await storedAccounts(home, name))
         await grants.exclusively(backend, signal, async () => {
           const grant = await grants.read(backend, signal);
           if (grant === null) return;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
+import { agree, GIVEN_CLIENT } from "../../gateway/backends/server-sign-in/authorization-server.ts";
 import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -23,6 +23,7 @@ test("E1 at a server with an account for each user, each signs in separately, an
   assert.match(refused.stderr, /nothing was changed: --yes/);
   const unknown = await b.run(["backends", "login", "far", "--as", "eve", "--yes"]);
   assert.match(unknown.stderr, /there is no user eve/);
+  assert.equal(await b.listed(b.tokens.ben), "whoami plan rare", "the owner's, until he has signed in");
 
   await b.login(["--as", "ben", "--yes"], "ben-there");
   await b.login(["--as", "ann", "--yes"], "ann-there");
@@ -33,6 +34,15 @@ test("E1 at a server with an account for each user, each signs in separately, an
     // Each renews the own.
     if (round === 6) b.issuer.endAccessTokens();
   }
+
+  assert.deepEqual(
+    [await b.listed(b.tokens.ann), await b.listed(b.tokens.ben)],
+    ["whoami plan", "whoami rare"],
+    "of the owner's tools those that are alike at the own account",
+  );
+  const access = (await b.run(["access", "ben"])).stdout;
+  assert.match(access, /differs, or is missing, at the user's account: plan\n/);
+  assert.match((await b.run(["tools", "list"])).stdout, /plan[\s\S]*rare/, "the owner's");
 
   await ends(b.run(["users", "renew", "ben"]), 0);
   assert.equal(await b.whose(b.tokens.ben), "ben-there");
@@ -56,11 +66,23 @@ test("E1 at a server with an account for each user, each signs in separately, an
   await ends(b.run(["users", "remove", "ben"]), 0);
   assert.equal(b.issuer.count("/token/revocation"), revoked + 1);
   assert.deepEqual(await b.kept(), []);
-  await b.login(["--as", "ann", "--yes"], "ann-there");
-  assert.equal((await b.kept()).length, 1);
-  await ends(b.run(["backends", "edit", "far", "--unset", "accounts", "--wait", "0"]), 0);
-  assert.equal(b.issuer.count("/token/revocation"), revoked + 2, "also where one account is for all");
-  assert.deepEqual(await b.kept(), []);
+  // By command, accounts end with those of their server, and at the issuer with a secret that the file then lacks.
+  await ends(b.run(["secret", "set", "given"], GIVEN_CLIENT.secret), 0);
+  const auth = `auth = { client_id = "${GIVEN_CLIENT.id}", client_secret = "secret:given" }`;
+  const whole = (await readFile(b.file, "utf8")).replace('accounts = "each"', `$&\n${auth}`);
+  for (const [at, command] of [
+    "backends edit far --unset accounts --wait 0",
+    "config set backends.far.accounts one",
+    "config unset backends.far.accounts",
+    "backends remove far",
+  ].entries()) {
+    await b.write(whole);
+    await b.login(["--as", "ann", "--yes"], "ann-there");
+    assert.equal((await b.kept()).length, 1);
+    await ends(b.run(command.split(" ")), 0);
+    assert.deepEqual(await b.kept(), [], command);
+    assert.equal(b.issuer.count("/token/revocation"), revoked + 2 + at, command);
+  }
 });
 
 interface Page {

@@ -19,6 +19,7 @@ import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { openEncryptedFiles } from "../../../secrets/encrypted-files.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
+import { ifMissing, userKey } from "../../../secrets/user-secrets.ts";
 import type { SignInAccount } from "../transports/transport-authorization.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
 import { clientShape } from "./client.ts";
@@ -38,44 +39,42 @@ export interface GrantStoreOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly openStore: () => Promise<SecretStore>;
-  /** Whose grants; without `accounts`, those of all entries of the user's name. Absent: the owner's. */
-  readonly account?: Pick<SignInAccount, "user"> & Partial<SignInAccount>;
+  /** Whose grants. Absent: the owner's. */
+  readonly account?: SignInAccount;
+  /** The name of the only file, which is a user's of any entry: see `StoredAccount`. */
+  readonly file?: string;
 }
-
-/** The end of the names of a user's files. */
-const endOf = (user: string): string => sha256Of(user).slice(0, 32);
 
 /** The name of a file, without its end. On file systems that ignore case, the hash tells names apart that differ only in case. */
 export function grantFile(backend: string, user: string | null): string {
-  return `${backend}-${sha256Of(backend).slice(0, 8)}${user === null ? "" : `-${endOf(user)}`}`;
+  return `${backend}-${sha256Of(backend).slice(0, 8)}${user === null ? "" : `-${userKey(user)}`}`;
 }
 
-/** The servers at which something of this user is stored. */
-export async function serversWithGrant(home: string, user: string): Promise<readonly string[]> {
+/** A user's account at a server, of which something is stored. */
+export interface StoredAccount {
+  /** The name of its files, without their ends. */
+  readonly file: string;
+  readonly backend: string;
+}
+
+/** Of one user, or of all; also those of users and servers that are no longer configured. */
+export async function storedAccounts(
+  home: string,
+  of: string | null = null,
+): Promise<readonly StoredAccount[]> {
   const names = await readdir(join(home, "sign-in")).catch(ifMissing);
-  const end = `-${endOf(user)}`;
-  const found = names.map((name) => basename(basename(name, ".json"), ".asked"));
-  const own = found.filter((name) => name.endsWith(end));
-  return [...new Set(own.map((name) => name.slice(0, -(end.length + "-01234567".length))))];
-}
-
-/** Removes all that is stored of users' accounts at the server. */
-export async function removeAccounts(home: string, backend: string): Promise<void> {
-  const folder = join(home, "sign-in");
-  const start = `${grantFile(backend, null)}-`;
-  for (const name of await readdir(folder).catch(ifMissing))
-    if (name.startsWith(start)) await rm(join(folder, name), { force: true });
-}
-
-export function ifMissing(error: unknown): readonly string[] {
-  if (systemErrorCode(error) === "ENOENT") return [];
-  throw error;
+  const files = new Set(names.map((name) => basename(basename(name, ".json"), ".asked")));
+  return [...files].flatMap((file) => {
+    const [start, user, backend] = [file.slice(0, -33), file.slice(-32), file.slice(0, -42)];
+    const isAccount = grantFile(backend, null) === start && /^[0-9a-f]{32}$/.test(user);
+    return isAccount && (of === null || userKey(of) === user) ? [{ file, backend }] : [];
+  });
 }
 
 /** Opens the secret store at the first access. */
-export function openGrantStore({ home, clock, openStore, account }: GrantStoreOptions) {
+export function openGrantStore({ home, clock, openStore, account, file }: GrantStoreOptions) {
   const folder = join(home, "sign-in");
-  const fileName = (backend: string): string => grantFile(backend, account?.user ?? null);
+  const fileName = (backend: string): string => file ?? grantFile(backend, account?.user ?? null);
   const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
   let opening: Promise<SecretStore> | null = null;
   const store = (): Promise<SecretStore> => {
@@ -99,7 +98,7 @@ export function openGrantStore({ home, clock, openStore, account }: GrantStoreOp
      */
     async read(backend: string, signal: AbortSignal): Promise<Grant | null> {
       const content = await files.read(fileName(backend), signal);
-      const isOwn = account?.accounts?.().some((one) => one === accountIn(content)) ?? true;
+      const isOwn = account?.accounts().some((one) => one === accountIn(content)) ?? true;
       return content === null || !isOwn ? null : parseGrant(content);
     },
     /** True even if the grant cannot be read. Creates no file. */
@@ -108,12 +107,12 @@ export function openGrantStore({ home, clock, openStore, account }: GrantStoreOp
     async write(backend: string, grant: Grant, signal: AbortSignal): Promise<void> {
       // The grant of an entry that has ended since then stays that entry's.
       const earlier = async () => accountIn(await files.read(fileName(backend), signal));
-      const [entry = account && (await earlier())] = account?.accounts?.() ?? [];
+      const [entry = account && (await earlier())] = account?.accounts() ?? [];
       const content = { version: VERSION, ...grant, ...(account !== undefined && { account: entry }) };
       await files.write(fileName(backend), JSON.stringify(content), signal);
     },
     async remove(backend: string): Promise<boolean> {
-      if (account !== undefined) await rm(challengePath(backend), { force: true });
+      if (account !== undefined || file !== undefined) await rm(challengePath(backend), { force: true });
       return files.remove(fileName(backend));
     },
     /** Runs one `work` at a time for each backend, also across processes. Rejects with `lock_held`. */
