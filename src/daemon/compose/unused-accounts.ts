@@ -15,7 +15,7 @@ import type { SecretValues } from "../../secrets/reference.ts";
 import { accountsOf, ifMissing, userKey } from "../../secrets/user-secrets.ts";
 import { signInHome, tokensOf } from "./stored-secrets.ts";
 
-const KEPT_MS = 24 * 3_600_000;
+const UNUSED_FOR_MS = 24 * 3_600_000;
 /** By the file, since when it has been unused, wall ms. */
 const readTimes = reader(record(number));
 
@@ -41,7 +41,7 @@ export async function forgetUnusedAccounts(options: UnusedOptions, signal: Abort
     for (const file of new Set(names.map((name) => basename(basename(name, ".json"), ".asked")))) {
       if (await isUsed(file, () => files.read(file, signal))) continue;
       const sinceMs = Math.min(before[file] ?? clock.wallMs(), clock.wallMs());
-      if (clock.wallMs() - sinceMs < KEPT_MS) after[file] = sinceMs;
+      if (clock.wallMs() - sinceMs < UNUSED_FOR_MS) after[file] = sinceMs;
       else {
         await rm(join(folder, `${file}.asked.json`), { force: true });
         await files.remove(file);
@@ -54,7 +54,7 @@ export async function forgetUnusedAccounts(options: UnusedOptions, signal: Abort
   await writeDurably(path, JSON.stringify(after), { mode: 0o600 });
 }
 
-/** Whether the file belongs to an entry and a server of the configuration. True for the owner's, and if it cannot be known now. */
+/** Whether the file belongs to an entry and a server of the configuration. True for the owner's, and if it is unknown now. */
 function usesOf({ config, values, clock }: UnusedOptions) {
   const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
   const entries = new Map(

@@ -36,6 +36,8 @@ export type BeginSignIn = (
 export interface AccountSignInParts {
   readonly clock: Clock;
   readonly users: () => LocalUsers | null;
+  /** Whether users have accounts at the server. */
+  readonly hasAccounts: (backend: string) => boolean;
   /** Rejects with `sign_in_failed`. The tokens are stored when it resolves. */
   readonly begin: BeginSignIn;
   readonly connected: (account: AccountEntry) => void;
@@ -75,6 +77,8 @@ export interface PageRequest {
 export class AccountSignIns {
   readonly #parts: AccountSignInParts;
   readonly #waiting = new Map<string, Waiting>();
+  /** Their codes are being exchanged. */
+  readonly #connecting = new Set<Waiting>();
 
   constructor(parts: AccountSignInParts) {
     this.#parts = parts;
@@ -163,8 +167,9 @@ export class AccountSignIns {
 
   async #connect(waiting: Waiting, { arrival, finish, ended }: Attempt, endpoint: Endpoint): Promise<Answer> {
     this.#waiting.delete(waiting.id);
+    this.#connecting.add(waiting);
     finish(arrival?.answer ?? "");
-    const { accountName } = await ended.catch(failed);
+    const { accountName } = await ended.catch(failed).finally(() => this.#connecting.delete(waiting));
     const { user, backend } = waiting;
     this.#parts.record("account.connected", backend, `user ${user} has signed in to the own account`);
     this.#parts.connected(waiting);
@@ -180,14 +185,19 @@ export class AccountSignIns {
     waiting.attempt?.stop.abort(gone());
   }
 
-  /** Ends those that are too old, and those of entries that are no longer in the file. */
+  /** Ends those of entries that are no longer in the file. */
+  endOrphans(): void {
+    this.#living();
+  }
+
+  /** Ends those that are too old, and those of entries and accounts that are no longer in the file. */
   #living(): readonly Waiting[] {
     const nowMs = this.#parts.clock.monotonicMs();
     const entries = this.#parts.users()?.entries;
-    for (const one of [...this.#waiting.values()]) {
+    for (const one of [...this.#waiting.values(), ...this.#connecting]) {
       const sha256 = entries?.get(one.user)?.sha256;
       const isSame = sha256 !== undefined && accountOf(one.user, sha256) === one.entry;
-      if (!isSame || one.endsAtMs <= nowMs) this.#end(one);
+      if (!isSame || one.endsAtMs <= nowMs || !this.#parts.hasAccounts(one.backend)) this.#end(one);
     }
     return [...this.#waiting.values()];
   }

@@ -14,6 +14,7 @@ import type { RequestAddress } from "../middleware/middleware.ts";
 import type { RefusedRequest } from "../middleware/refusal-audit.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { separateOf } from "./separate-servers.ts";
 
 interface ClientGrantsParts extends RuntimeTools {
   readonly store: GrantStore | undefined;
@@ -57,7 +58,7 @@ export class ClientGrants implements Disposable {
   ): boolean => {
     const { store, rules } = this.#parts;
     const isOn = store !== undefined && rules().authentication.resource?.closedBecause !== undefined;
-    const hasAccounts = rules().config.backends.some(({ accounts }) => accounts === "each");
+    const hasAccounts = separateOf(rules().config).size > 0;
     const isServed = isConnectPath(address.path) ? hasAccounts : isOn && isServerPath(address.path);
     if (!isServed) return false;
     void this.server().then((server) => server.handle(request, response, address));
@@ -82,6 +83,7 @@ export class ClientGrants implements Disposable {
 
   /** Ends the grants of users who are no longer in the configuration, and of tokens that are no longer accepted. */
   endOrphans(): void {
+    void this.#server?.then(({ accounts }) => accounts.endOrphans());
     const { users, resource } = this.#parts.rules().authentication;
     if (users === null) return;
     this.#recheckAtEnd([...users.entries.values()]);
@@ -144,6 +146,7 @@ export class ClientGrants implements Disposable {
       ...this.#parts,
       grants: this.grants,
       users: () => rules().authentication.users,
+      hasAccounts: (backend) => separateOf(rules().config).has(backend),
       publicUrl: () => rules().config.server?.publicUrl ?? null,
       record: (...event) => this.#record(...event),
       refused: (reason, remote, principal) => refused({ status: 400, reason, remote, principal }),

@@ -20,10 +20,11 @@ test("E1 the address of a sign-in dies in ten minutes, is served at the base whe
       new TokensUsed(),
       () => 0,
     );
-  let users = read([ben]);
+  let [users, served] = [read([ben]), "far"];
   const signIns = new AccountSignIns({
     clock,
     users: () => users,
+    hasAccounts: (backend) => backend === served,
     begin: () => Promise.reject(new Error("not begun here")),
     connected: () => {},
     record: () => {},
@@ -49,6 +50,10 @@ test("E1 the address of a sign-in dies in ten minutes, is served at the base whe
   assert.equal(await statusAt(address, base), 410);
   const next = signIns.addressFor(account, base);
   assert.notEqual(next, address);
+  served = "";
+  assert.equal(await statusAt(next, base), 410, "its server has no accounts any longer");
+  served = "far";
+  const last = signIns.addressFor(account, base);
   users = read([]);
-  assert.equal(await statusAt(next, base), 410);
+  assert.equal(await statusAt(last, base), 410);
 });
