@@ -1,18 +1,16 @@
 // Measures fleets on one nats-server: what the server and each machine pay while nobody looks, while they change and start
 // again, while one looks, and while all of them hear all others; the last two up to the 1,000 that a machine keeps.
 import { type ChildProcess, fork, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { folderPaths, makeFleet } from "../src/fleet/enrollment/fleet-folder.ts";
-import { findServerProgram } from "../src/fleet/enrollment/server-process.ts";
-import { userKey, userSeed } from "../src/fleet/keys/nkey.ts";
-import { systemClock } from "../src/runtime/time/clock.ts";
+import { userLine } from "../src/fleet/permissions.ts";
+import { makeKey, PROGRAM } from "../test/fleet/nats-rig.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { selfSigned } from "../test/support/self-signed.ts";
 import { median, round, say } from "./figures.ts";
 import type { Looked, MachinesPlan, Order } from "./fleet-machines.ts";
 import { cpuMs, rssMb } from "./processes.ts";
@@ -25,10 +23,8 @@ const MOST_KEPT = 1000;
 const SETTLES_MS = 15_000;
 const STARTED_WITHIN_MS = 300_000;
 
-const program = await findServerProgram(process.env["PATH"] ?? "").catch(() => null);
-
-export const title = "fleet: machines on one nats-server, with TLS and the permissions of `fleet init`";
-export const missing = (): string | null => (program === null ? "nats-server is not installed" : null);
+export const title = "fleet: machines on one nats-server, with TLS and the permissions of `fleet key`";
+export const missing = (): string | null => (PROGRAM === null ? "nats-server is not installed" : null);
 
 interface Part {
   readonly child: ChildProcess;
@@ -54,18 +50,19 @@ async function measure(size: number, short: boolean): Promise<void> {
   const home = await mkdtemp(join(tmpdir(), "mountaineer-bench-"));
   stack.defer(() => rm(home, { recursive: true, force: true }));
   const [port, looksAt] = [await freePort(), await freePort()];
-  const machines = Array.from({ length: size }, (_, index) => ({ name: `m${index}`, seed: randomBytes(32) }));
-  await makeFleet(
-    { home, clock: systemClock },
-    {
-      address: `127.0.0.1:${port}`,
-      home: "m0",
-      members: machines.map(({ name, seed }) => ({ name, key: userKey(seed) })),
-    },
+  const machines = Array.from({ length: size }, (_, index) => ({ name: `m${index}`, ...makeKey() }));
+  const [config, authority, key] = [join(home, "nats.conf"), join(home, "ca.pem"), join(home, "server.key")];
+  const pair = selfSigned(["127.0.0.1"]);
+  await writeFile(authority, pair.cert);
+  await writeFile(key, pair.key);
+  const lines = machines.map(({ name, publicKey }) => userLine(name, publicKey));
+  await writeFile(
+    config,
+    `listen: "127.0.0.1:${port}"\ntls { cert_file: "${authority}", key_file: "${key}" }\n` +
+      `jetstream { store_dir: "${home}/store" }\nauthorization { users: [\n${lines.join("\n")}\n] }\n`,
   );
-  const { config, authority } = folderPaths(home);
   const start = (): ChildProcess =>
-    spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
+    spawn(PROGRAM ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
   let server = start();
   stack.defer(() => ended(server));
   const look = (): Promise<Sum> => sums(looksAt, server, parts);
@@ -88,7 +85,7 @@ async function measure(size: number, short: boolean): Promise<void> {
     const plan: MachinesPlan = {
       server: `tls://127.0.0.1:${port}`,
       authority,
-      machines: machines.slice(from, from + count).map(({ name, seed }) => ({ name, seed: userSeed(seed) })),
+      machines: machines.slice(from, from + count),
     };
     await order(child, { start: plan });
   }

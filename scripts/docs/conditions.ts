@@ -148,7 +148,7 @@ const FINDINGS: Readonly<Record<string, string>> = {
     "the management API listens [beyond this machine](management.md#beyond-this-machine) without TLS",
   "fleet_credentials fleet_machine fleet_permission_lacks fleet_permission_exceeds fleet_permissions_unknown":
     "[the fleet](fleet.md#permissions): credentials, a machine, permissions",
-  fleet_authority_ends: "the fleet's [certificate authority](fleet.md#its-certificates) expires",
+  fleet_authority_ends: "the fleet's [certificate authority](fleet.md#replace-a-machines-key) expires",
   "check_late check_failed": "a check did not end",
 };
 

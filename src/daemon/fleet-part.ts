@@ -21,23 +21,20 @@ import type { ConfigApplier } from "./reload/reload-transaction.ts";
 const DRAIN_MS = 3_500;
 
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
-  /** Mountaineer's home, an absolute path. The files of the fleet's server may be in it. */
-  readonly home: string;
   readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
 }
 
 async function load() {
-  const [{ Fleet }, { Calls }, { keepServer }] = await Promise.all([
+  const [{ Fleet }, { Calls }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
-    import("../fleet/enrollment/server-process.ts"),
   ]);
-  return { Fleet, Calls, keepServer };
+  return { Fleet, Calls };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOptions) {
+export function createFleetPart({ bus, gateway, ...options }: FleetPartOptions) {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
   /** The calls between machines; null if nothing is exported, imported or shared. */
@@ -49,18 +46,9 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     fleet?.scheduleSummary();
     calls?.scheduleOffer();
   });
-  let keeping = new AbortController();
 
-  const begin = (
-    { Fleet, keepServer }: Loaded,
-    wanted: FleetConfig,
-    ofMachine: () => StatusReport,
-  ): Fleet => {
-    keeping = new AbortController();
-    const { clock, logger } = options;
-    void keepServer({ home, clock, logger, signal: keeping.signal });
-    return new Fleet({ ...options, config: wanted, status: ofMachine });
-  };
+  const begin = ({ Fleet }: Loaded, wanted: FleetConfig, ofMachine: () => StatusReport): Fleet =>
+    new Fleet({ ...options, config: wanted, status: ofMachine });
   const beginCalls = ({ Calls }: Loaded, wanted: FleetConfig): Calls | null =>
     acrossMachines(wanted) ? new Calls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
 
@@ -77,7 +65,6 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
 
   const followFleet = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (fleet !== null && isSameLink(before, config)) return null;
-    keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
     // With the same name and servers there is no goodbye: the new fleet keeps publishing for this machine.
@@ -87,7 +74,6 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
 
   const end = async (how: FleetEnd): Promise<void> => {
     unsubscribe();
-    keeping.abort();
     status = null;
     if (how === "handed_over") calls?.leave();
     await Promise.all([fleet?.end(how), how === "handed_over" ? null : calls?.end(DRAIN_MS), ...retiring]);
@@ -101,7 +87,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     },
     async fleetCheck(_, signal) {
       if (config === null) throw fleetOff();
-      const { checkFleet } = await import("../fleet/enrollment/fleet-check.ts");
+      const { checkFleet } = await import("../fleet/fleet-check.ts");
       return checkFleet({ ...options, config }, signal);
     },
   } satisfies Partial<Control>;

@@ -182,12 +182,12 @@ interface Later {
   readonly measured: () => readonly Measured[];
 }
 
-type ServingParts = Pick<ServiceOptions, "home" | "clock" | "logger" | "redact"> &
+type ServingParts = Pick<ServiceOptions, "clock" | "logger" | "redact"> &
   Pick<Approved, "secrets" | "bus" | "publish" | "gatewayOwn"> &
   Later & { readonly prober: Prober };
 
 function createServing(parts: ServingParts, stack: DisposalStack) {
-  const { home, clock, logger, redact, secrets, bus, publish, gatewayOwn } = parts;
+  const { clock, logger, redact, secrets, bus, publish, gatewayOwn } = parts;
   const { prober, engine, engineRuns, measured } = parts;
   const { values } = secrets;
   const required = stack.use(createRequiredShares({ clock, engine, prober }));
@@ -204,7 +204,7 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
     }),
   );
-  const fleet = stack.use(createFleetPart({ home, gateway, values, clock, logger, redact, bus }));
+  const fleet = stack.use(createFleetPart({ gateway, values, clock, logger, redact, bus }));
   return { required, gateway, fleet };
 }
 

@@ -90,7 +90,7 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
   const { lacks, exceeds } = report;
   const findings: DoctorFinding[] = lacks.map(({ may, subject, purpose }) => {
     const text = `the server does not let this machine ${may} to ${subject}: ${purpose}`;
-    const hint = `${LISTED}; on the machine where the fleet began, \`mountaineer fleet invite\` writes them again`;
+    const hint = `${LISTED}; \`mountaineer fleet key\` prints the line with all of them`;
     return finding("warning", "fleet_permission_lacks", text, { subject, hint });
   });
   if (exceeds.length > 0) {

@@ -124,7 +124,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
   fleet:
-    /^src\/(daemon\/fleet-part|daemon\/conditions\/condition-rows|cli\/fleet\/(fleet-commands|rotate-certificate))\.ts$/,
+    /^src\/(daemon\/fleet-part|daemon\/conditions\/condition-rows|cli\/commands\/fleet)\.ts$/,
   doctor: /^src\/cli\/in-process\/open\.ts$/,
   "mcp-bridge": /^src\/cli\/commands\/clients\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,

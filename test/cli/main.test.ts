@@ -152,7 +152,7 @@ describe("the command line", { concurrency: 3 }, () => {
       [["monitor", "--interval", "soon"], /a number of seconds from 0\.05 to 86400/, /--help/],
       [["status", "--share", "CORE"], /unknown option '--share'/, /./],
       [["init", "--thunderbolt-host", "nas"], /unknown option/, /did you mean --tb-host\?/],
-      [["fleet", "init", "--nosuch"], /unknown option '--nosuch'/, /mountaineer fleet init --help/],
+      [["fleet", "key", "--nosuch"], /unknown option '--nosuch'/, /mountaineer fleet key --help/],
     ];
     await Promise.all(
       cases.map(async ([args, message, hint]) => {
@@ -502,7 +502,7 @@ test("a command ends in this process as in its own: with its code, its output an
     [["no-such-command"]],
     [["config", "get", "no.such.key"]],
     [["--help"]],
-    [["fleet", "join"], "no code\n"],
+    [["fleet", "key"], "no code\n"],
     [["secret", "set", "nas"]],
   ];
   for (const [args, input] of lines) {

@@ -164,6 +164,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet status --json | jq -r '.machines[] | select(.presence != \"here\") | .name'": {
     elsewhere: "test/fleet/fleet.test.ts",
   },
+  "mountaineer fleet key": { elsewhere: "test/cli/commands/fleet.test.ts" },
+  "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7300 -subj /CN=fleet -addext subjectAltName=DNS:nas.local,IP:192.168.1.5 -keyout server.key -out ca.pem":
+    { elsewhere: "test/fleet/own-server.ts" },
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
@@ -257,7 +260,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer users secret set ben tickets": running(/there is no user ben/, 2),
   "mountaineer users secret set ben github": running(/there is no user ben/, 2),
   "mountaineer secret set nas": running(/the value is empty/, 2),
-  "mountaineer secret set fleet": running(/the value is empty/, 2),
   "mountaineer secret set token --in file < token.txt": running(/token is stored: secrets\.json/),
   "mountaineer secret set key --file key.pem": running(/no such file/, 2),
   "openssl rand -base64 32 | mountaineer secret set session-key": {
@@ -384,18 +386,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer tui --screen sync": running(NEEDS_TERMINAL, 2),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
-  "mountaineer fleet init": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
-  "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": {
-    elsewhere: "test/cli/fleet/fleet-commands.test.ts",
-  },
-  "mountaineer fleet invite": alone(/does not have the fleet's server/, 2),
-  "mountaineer fleet invite --json": alone(/does not have the fleet's server/, 2),
-  "mountaineer fleet join mf1_…": alone(/not a fleet's code/, 2),
-  "mountaineer fleet join": alone(/standard input has no code/, 2),
-  "mountaineer fleet join --name laptop < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
-  "mountaineer fleet leave": alone(/this machine is in no fleet/),
-  "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
-  "mountaineer fleet remove laptop": alone(/does not have the fleet's server/, 2),
   "mountaineer open": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer open --admin": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer admin K7QM-2RWX": running(/no open page shows this code/, 1),

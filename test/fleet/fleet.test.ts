@@ -5,7 +5,6 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
-import { userSeed } from "../../src/fleet/keys/nkey.ts";
 import { ANSWERS_WITHIN_MS } from "../../src/fleet/machines.ts";
 import { readSignIn } from "../../src/fleet/nats/sign-in.ts";
 import { beatSubject, rollCallSubject } from "../../src/fleet/nats/subjects.ts";
@@ -19,7 +18,7 @@ import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { natsTest, startMember } from "./nats-rig.ts";
+import { makeKey, natsTest, startMember } from "./nats-rig.ts";
 
 const isConnected = (member: ReturnType<typeof startMember>): Promise<true> =>
   eventually(() => member.report().link.state === "connected");
@@ -194,7 +193,7 @@ test("G1 an authority that cannot be read within 3 s is not used, and this is re
   execFileSync("mkfifo", [tlsCa]);
   const clock = createManualClock();
   const config = { tlsCa, credentials: { kind: "environment", variable: "SEED" } } as const;
-  const values = { SEED: userSeed(Buffer.alloc(32, 1)) };
+  const values = { SEED: makeKey().seed };
   const reading = readSignIn({ config, values, clock, redact: () => {} }, AbortSignal.any([]));
   const rejected = assert.rejects(reading, {
     message: "[fleet].tls_ca cannot be read: the disk does not answer",

@@ -9,6 +9,7 @@ import type { StatusReport } from "../../src/api/contract/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/contract/fleet.ts";
 import type { FleetConfig } from "../../src/config/snapshot.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
+import { userLine } from "../../src/fleet/permissions.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
@@ -19,7 +20,10 @@ import { createRecordingLogger } from "../support/recording-logger.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Debian keeps it where only root's PATH looks. */
-const PROGRAM = await findProgram("nats-server", [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]);
+export const PROGRAM = await findProgram("nats-server", [
+  ...(process.env["PATH"] ?? "").split(":"),
+  "/usr/sbin",
+]);
 
 /** For tests that need it. */
 export const needsNats = { skip: PROGRAM === null ? "nats-server is not installed" : false };
@@ -29,6 +33,12 @@ export type Key = ReturnType<typeof makeKey>;
 export function makeKey() {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
+}
+
+/** What `mountaineer fleet key` permits to a machine of this name; `without`: a subject less. */
+export function permissionsOf(name: string, without = ""): string {
+  const [, permissions = ""] = /permissions: \{ (.*) \} \}$/.exec(userLine(name, "U")) ?? [];
+  return permissions.replace(`,"${without}"`, "");
 }
 
 export interface NatsOptions {

@@ -1,12 +1,12 @@
-// Machines of a fleet, each in a network namespace of its own behind one switch: daemons as people run them, joined by the
-// real commands, with links that can be cut without a word.
+// Machines of a fleet, each in a network namespace of its own behind one switch: daemons as people run them, joined
+// with the real command, with links that can be cut without a word.
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
-import { type Running, startCommand } from "../cli/command-line.ts";
-import { endServer } from "../fleet/enrollment/homes.ts";
+import { startCommand } from "../cli/command-line.ts";
+import { type OwnServer, prepareOwnServer } from "../fleet/own-server.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { command } from "../rig/root-rig-command.ts";
 import { createTestHome, type Monitor } from "../support/daemon.ts";
@@ -36,9 +36,7 @@ export async function startMachines(t: Scope, names: readonly string[]): Promise
   const namespaces = [hub, ...names.map((name) => `${prefix}-${name}`)];
   const monitors: Monitor[] = [];
   let folder = "";
-  // A daemon would start its server again.
   t.after(() => Promise.all(monitors.map((monitor) => monitor[Symbol.asyncDispose]())));
-  t.after(() => Promise.all(names.map((name) => endServer(path.join(folder, name)))));
   t.after(async () => {
     for (const name of namespaces) await command("ip", ["netns", "delete", name]).catch(() => {});
   });
@@ -147,8 +145,9 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
       await eventually(() => workOnce("first").then(() => true));
     },
     /** Runs the command line in its namespace. */
-    run: (args: readonly string[], input?: string) =>
-      startCommand(args, { home: folder, within: enter, ...(input === undefined ? {} : { input }) }),
+    run: (args: readonly string[]) => startCommand(args, { home: folder, within: enter }),
+    within: enter,
+    folder,
     report: () => client().call("fleet", null, signal()),
     /** Resolves with what undoes it. */
     cut: (direction: Direction) => cut(place, direction),
@@ -192,23 +191,24 @@ async function cut({ hub, index }: Place, direction: Direction): Promise<() => P
   return async () => void (await nft(`delete table ${table}`));
 }
 
-/** By the commands as people type them: the first begins the fleet at that address, and lets in the others. */
+/** As the docs say: a server at the first one's address, and on each machine its section and its key. */
 export async function formFleet(
-  [first, ...others]: readonly Pick<FleetMachineRig, "name" | "run">[],
-  address: string,
-): Promise<void> {
+  t: Scope,
+  machines: readonly FleetMachineRig[],
+  host: string,
+): Promise<OwnServer> {
+  const [first] = machines;
   assert.ok(first);
-  for (const [index, other] of others.entries()) {
-    const words = index === 0 ? ["init", "--name", first.name, "--listen", address] : ["invite"];
-    const inviting: Running = first.run(["fleet", ...words, "--json"]);
-    let said = "";
-    inviting.child.stdout?.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    const code = await eventually(() => /"code":"(\S+?)"/.exec(said)?.[1]);
-    const joining = await other.run(["fleet", "join", "--name", other.name, "-"], `${code}\n`).ended;
-    assert.equal(joining.code, 0, joining.stderr);
-    const { code: end, stderr } = await inviting.ended;
-    assert.equal(end, 0, stderr);
+  const { within, folder } = first;
+  const server = await prepareOwnServer(t, { host, port: 4222, folder: path.join(folder, "server"), within });
+  const lines: string[] = [];
+  for (const { name, home, run } of machines) {
+    const section = `[fleet]\nname = "${name}"\nservers = ["${server.url}"]\ncredentials = "secret:fleet"\ntls_ca = "${server.ca}"\n`;
+    await home.writeConfig(`${await readFile(home.configFile, "utf8")}${section}`);
+    const { code, stdout, stderr } = await run(["fleet", "key"]).ended;
+    assert.equal(code, 0, stderr);
+    lines.push(stdout.trim());
   }
+  await server.admit(lines);
+  return server;
 }

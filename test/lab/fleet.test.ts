@@ -1,15 +1,14 @@
-// A fleet beyond loopback: three machines, each in a network namespace of its own, join over TLS by the real commands.
+// A fleet beyond loopback: three machines, each in a network namespace of its own, join over TLS as the docs say.
 // Whatever becomes of the server and of the links, each machine's own work goes on, and all is right again by itself.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { runningServer } from "../../src/fleet/enrollment/server-process.ts";
-import { LACKS_SERVER } from "../fleet/enrollment/homes.ts";
+import { needsNats } from "../fleet/nats-rig.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Direction, type FleetMachineRig, formFleet, MOVED, startMachines } from "./fleet-machines.ts";
 
-const NEEDS = { skip: LACKS_SERVER === false ? (missingForRootRig() ?? false) : LACKS_SERVER };
+const NEEDS = { skip: needsNats.skip || (missingForRootRig() ?? false) };
 const RIGHT_AGAIN_MS = 60_000;
 /** By night the links stay cut for this long, ms; else only until that is found out. */
 const WHOLE_CUT_MS = 30_000;
@@ -88,33 +87,31 @@ async function startFleet(
   const [nas] = machines;
   assert.ok(nas);
   await Promise.all(machines.map((machine) => machine.start()));
-  await formFleet(machines, address(nas));
+  const server = await formFleet(t, machines, address(nas));
   await untilAllSee(machines, "tb");
-  return { machines, nas };
+  return { machines, nas, server };
 }
 
 test(
   "G1 three machines join over TLS; killed servers and cut links do not interrupt any machine's own work",
   NEEDS,
   async (t) => {
-    const { machines, nas } = await startFleet(
+    const { machines, server } = await startFleet(
       t,
       ["nas", "laptop", "desktop"],
-      ({ address4 }) => `${address4}:4222`,
+      ({ address4 }) => address4,
     );
-    const server = await runningServer(nas.home.home);
-    assert.ok(server);
     let route: Route = "tb";
     const change = async (): Promise<void> => {
       route = route === "tb" ? "fallback" : "tb";
       await moveAll(machines, route);
     };
     await working(machines, async () => {
-      process.kill(server.pid, "SIGKILL");
+      await server.kill();
       await change();
+      server.start();
       await untilAllSee(machines, route);
     });
-    assert.notEqual((await runningServer(nas.home.home))?.pid, server.pid);
     for (const cuts of CUTS) {
       await working(machines, async () => {
         const cutFrom = performance.now();
@@ -143,12 +140,11 @@ test(
 );
 
 test("G1 a fleet at an IPv6 address is joined and seen like any other", NEEDS, async (t) => {
-  const { machines, nas } = await startFleet(t, ["nas", "laptop"], ({ address6 }) => `[${address6}]:4222`);
+  const { machines, nas, server } = await startFleet(t, ["nas", "laptop"], ({ address6 }) => address6);
   const { stdout } = await nas.run(["fleet", "status"]).ended;
   assert.match(stdout, /● connected[\s\S]*tls:\/\/\[fd00::1\]:4222/);
-  const server = await runningServer(nas.home.home);
-  assert.ok(server);
-  process.kill(server.pid, "SIGKILL");
+  await server.kill();
   await moveAll(machines, "fallback");
+  server.start();
   await untilAllSee(machines, "fallback");
 });

@@ -34,7 +34,7 @@ describe("errors", () => {
     const pinned: readonly (readonly [exit: number, codes: string])[] = [
       [1, "handover_failed mount_failed unmount_failed path_taken"],
       [1, "driver_unavailable program_unavailable registry_failed program_refused tool_failed"],
-      [1, "fleet_server_failed fleet_unreachable join_refused gateway_off not_signed_in owner_only"],
+      [1, "fleet_unreachable gateway_off not_signed_in owner_only"],
       [1, "commands_refused fleet_off listen_failed permission_denied path_unknown"],
       [1, "share_unavailable secret_unavailable sign_in_failed timed_out protocol too_many_values"],
       [2, "usage config_key_unknown history_unknown share_unknown backend_unknown entry_unknown"],

@@ -4,8 +4,8 @@ import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from "node:tls";
-import { issueCertificates } from "../../src/fleet/enrollment/certificate.ts";
 import { onLoopback } from "./on-loopback.ts";
+import { selfSigned } from "./self-signed.ts";
 
 interface WebProxyOptions {
   /** Ports of this machine by `name:port`. Anything else is answered with HTTP 502. */
@@ -106,11 +106,11 @@ export async function startTlsFront(t: TestContext, certificate: Certificate, po
 
 /** A certificate for the names whose authority this process trusts until the test ends. */
 export function trustedCertificate(t: TestContext, ...names: readonly string[]) {
-  const { authority, server } = issueCertificates(names, Date.now());
+  const pair = selfSigned(names);
   const before = getCACertificates("default");
-  setDefaultCACertificates([...before, authority.certificate]);
+  setDefaultCACertificates([...before, pair.cert]);
   t.after(() => setDefaultCACertificates(before));
-  return { cert: server.certificate, key: server.key, authority: authority.certificate };
+  return { ...pair, authority: pair.cert };
 }
 
 const VARIABLES = ["http_proxy", "https_proxy", "no_proxy"];

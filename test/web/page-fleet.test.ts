@@ -17,9 +17,9 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   const { page } = await rig.signedIn({ view: "Settings/Fleet" });
   const openers = page.getByRole("region", { name: "Machines" }).getByRole("rowheader").getByRole("button");
 
-  await it("G1 without a fleet the page explains what one is, and what to type", async () => {
+  await it("G1 without a fleet the page explains what one is, and where its steps are", async () => {
     await page.getByText("This machine is in no fleet.").waitFor();
-    await page.getByText("mountaineer fleet init").waitFor();
+    await page.getByText("docs/reference/fleet.md shows the three steps").waitFor();
     assert.deepEqual(await violations(page), []);
   });
 

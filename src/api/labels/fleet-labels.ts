@@ -166,10 +166,9 @@ export function machineSearchText(machine: FleetMachine): string {
 
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
-  "Several machines that run Mountaineer can form a fleet: each then shows the shares, servers and problems of all.";
-export const FLEET_STEPS = [
-  { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
-  { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },
-] as const;
+  "Several machines that run Mountaineer can form a fleet: each then shows the shares, servers and problems of all. docs/reference/fleet.md shows the three steps.";
 /** Shown to the only machine of a fleet. */
-export const FLEET_NEXT = { command: "mountaineer fleet invite", does: "lets the next machine in" } as const;
+export const FLEET_NEXT = {
+  command: "mountaineer fleet key",
+  does: "prints there the line that lets another machine in",
+} as const;

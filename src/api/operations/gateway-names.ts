@@ -53,7 +53,7 @@ function onlyWith(name: string, published: readonly string[]): string | null {
 
 export function fleetOff(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/reference/fleet.md",
+    hint: "docs/reference/fleet.md shows its three steps",
   });
 }
 

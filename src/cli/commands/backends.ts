@@ -270,7 +270,7 @@ function personAt(context: Terminal, method: "browser" | "paste"): LoginPerson {
     },
     async paste(signal) {
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
-      return context.prompt === null ? readFirstLine("address", { stdin, signal }) : context.prompt(question);
+      return context.prompt === null ? readFirstLine({ stdin, signal }) : context.prompt(question);
     },
   };
 }

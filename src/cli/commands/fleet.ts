@@ -1,9 +1,15 @@
 // The commands `mountaineer fleet ...`.
 
 import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
+import { fleetOff } from "../../api/operations/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
+import { applySecret } from "../sessions/apply-secret.ts";
+import { readMembers } from "../sessions/config-members.ts";
+import { viewConfig } from "../sessions/config-session.ts";
 import { callDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
@@ -45,78 +51,29 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
   });
 }
 
-const fleetInitCommand = command("fleet init", {
-  summary: "start a fleet on this machine",
+const fleetKeyCommand = command("fleet key", {
+  summary: "make this machine's key, and print its line for nats-server's configuration",
   description:
-    "Starts the fleet's nats-server here, with TLS and a key for each machine, writes [fleet], and invites one machine. If interrupted, run it again.",
-  examples: {
-    "mountaineer fleet init": "start one, and let the next machine in",
-    "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only start it",
+    "Stores the key as the secret that [fleet].credentials names; a stored one stays. The line has only the public key, and the permissions of [fleet].name.",
+  examples: { "mountaineer fleet key": "print the line" },
+  exits: { 1: "no fleet is configured" },
+  async run(context) {
+    const { fleet } = await viewConfig(context, readMembers);
+    if (fleet === null) throw fleetOff();
+    const { credentials, name } = fleet;
+    if (credentials.kind !== "stored" || !SECRET_NAME.form.test(credentials.name))
+      throw new MountaineerError("usage", "[fleet].credentials names no secret of this home", {
+        hint: 'write credentials = "secret:fleet"',
+      });
+    const { machineKey } = await import("../../fleet/machine-key.ts");
+    const { home, signal } = context;
+    const options = { home, signal, clock: systemClock, environment: process.env };
+    const made = await machineKey(options, name, credentials.name);
+    showResult(context, made, () => [made.line]);
+    if (context.json) return;
+    context.notify(`this line of ${name} goes into authorization.users of nats-server's configuration`);
+    if (made.made) await applySecret(context, "the running daemon signs in with the new key");
   },
-  exits: { 1: "the server could not be started, or no machine joined in time" },
-  takes: {
-    "--name <name>": "this machine's name; default: its host name",
-    "--listen <host:port>":
-      "where other machines reach this one; default: its first non-loopback address, port 4222",
-    "--no-invite": "print no code, and do not wait",
-  },
-  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).beginFleet(context, given),
-});
-
-const fleetInviteCommand = command("fleet invite", {
-  summary: "print a code that lets one machine into the fleet",
-  description:
-    "Run it where the fleet began. The code works once, for 10 minutes, while this command waits. --json prints two lines: the code, then the machine that joined.",
-  examples: {
-    "mountaineer fleet invite": "let the next machine in",
-    "mountaineer fleet invite --json": "print the invitation as JSON",
-  },
-  exits: { 1: "no machine joined in time, or the server does not run" },
-  run: async (context) => (await import("../fleet/fleet-commands.ts")).inviteMachine(context),
-});
-
-const fleetJoinCommand = command("fleet join", {
-  summary: "join a fleet with a code",
-  description:
-    "Checks the server by the code's fingerprint, creates this machine's key, and writes [fleet]. If refused, it changes nothing; if interrupted, run it again. Other users can see arguments: without one it asks, or reads standard input.",
-  examples: {
-    "mountaineer fleet join mf1_…": "join",
-    "mountaineer fleet join": "the same, but asks for the code",
-    "mountaineer fleet join --name laptop < code.txt": "with another name and a file",
-  },
-  exits: { 1: "the fleet refused it, or its server cannot be reached" },
-  takes: {
-    "[code]": "the code; - reads it from standard input",
-    "--name <name>": "this machine's name; default: its host name",
-  },
-  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).joinByCode(context, given),
-});
-
-const fleetLeaveCommand = command("fleet leave", {
-  summary: "take this machine out of its fleet",
-  description:
-    "Removes [fleet] and deletes this machine's key, which the server accepts until fleet remove. Where the fleet began, it also removes the server and its data.",
-  examples: {
-    "mountaineer fleet leave": "leave",
-    "mountaineer fleet leave --dissolve": "where the fleet began: end it for all",
-  },
-  exits: { 2: "the fleet's server is here, and others are in it" },
-  takes: {
-    "--dissolve": "where the fleet began: end it although others are in it",
-  },
-  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).leave(context, given.dissolve),
-});
-
-const fleetRemoveCommand = command("fleet remove", {
-  summary: "take another machine out of the fleet",
-  description:
-    "Run it where the fleet began. Its connection and key end at once; a new code lets it in again.",
-  examples: { "mountaineer fleet remove laptop": "remove it" },
-  exits: { 1: "the server refused the change", 2: "the fleet has no machine of that name" },
-  takes: {
-    "<name>": "as fleet status shows it",
-  },
-  run: async (context, { name }) => (await import("../fleet/fleet-commands.ts")).remove(context, name),
 });
 
 export const FLEET_COMMANDS: GroupedCommands = {
@@ -124,17 +81,7 @@ export const FLEET_COMMANDS: GroupedCommands = {
     name: "fleet",
     summary: "connect several machines",
     description: "Over NATS. See docs/reference/fleet.md.",
-    examples: {
-      "mountaineer fleet init": "begin one, and print what the next machine types",
-      "mountaineer fleet status": "see all machines",
-    },
+    examples: { "mountaineer fleet status": "see all machines" },
   },
-  commands: [
-    fleetStatusCommand,
-    fleetInitCommand,
-    fleetInviteCommand,
-    fleetJoinCommand,
-    fleetLeaveCommand,
-    fleetRemoveCommand,
-  ],
+  commands: [fleetStatusCommand, fleetKeyCommand],
 };

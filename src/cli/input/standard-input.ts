@@ -67,12 +67,9 @@ export async function readNamedInput(
   return readInput(isStdin ? stdin : createReadStream(path), signal, { mostBytes, tooLong });
 }
 
-/** The first line, trimmed. Rejects with `usage` if it is empty. */
-export async function readFirstLine(
-  what: "address" | "code",
-  { stdin, signal }: InputParts,
-): Promise<string> {
-  const tooLong = () => new MountaineerError("usage", `standard input has no ${what} in its first line`);
+/** The address in the first line, trimmed. Rejects with `usage` if the line is empty. */
+export async function readFirstLine({ stdin, signal }: InputParts): Promise<string> {
+  const tooLong = () => new MountaineerError("usage", "standard input has no address in its first line");
   const read = await readInput(stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });
   const [line = ""] = read.toString("utf8").split("\n");
   if (line.trim() === "") throw tooLong();

@@ -7,7 +7,7 @@ import { readRecord } from "../../clients/connection-record.ts";
 import { findHomeContext } from "../../config/home-context.ts";
 import { defaultSharesRoot, expandPath, isUsualHome } from "../../config/values/paths.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
-import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
+import { removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
@@ -53,10 +53,6 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     if (aside.length > 0)
       throw notPurged(aside, "they are files of yours that the NAS does not have: move them first");
   };
-  if (await entryExists(join(home, "fleet-server")))
-    throw new MountaineerError("share_busy", "this home keeps the fleet's server", {
-      hint: "mountaineer fleet leave ends it; nothing was removed",
-    });
   await requireNothingAside();
   const { links, config } = await inUse(context);
   const where = printable(home);

@@ -1,12 +1,11 @@
 // `up`, `down` and `uninstall`: the daemon as a service, or detached where no service manager answers.
 
-import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import type { StatusReport } from "../../api/contract/contract.ts";
 import { renderStatus } from "../../api/views/status-view.ts";
 import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
-import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-file.ts";
+import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -24,8 +23,6 @@ import { type ServiceDefinition, serviceDefinition, servicePath } from "./servic
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
-const FLEET_SERVER_STAYS =
-  "the fleet's server keeps running, and nothing restarts it when it exits: mountaineer fleet leave stops it";
 /**
  * How long to wait for a started daemon, ms: it serves within 2 s, but a service manager waits 5 s before a
  * retry.
@@ -288,9 +285,7 @@ export async function uninstallService(context: CommandContext, unmounted = fals
   const found = await monitorOf(context);
   const outcome = await manager.uninstall(context.signal);
   const failure = outcome.failure ?? (await endMonitors(context));
-  const hasServer = await entryExists(join(context.home, "fleet-server"));
-  const notes = hasServer ? [...outcome.notes, FLEET_SERVER_STAYS] : outcome.notes;
-  const done = { ...outcome, notes, failure };
+  const done = { ...outcome, failure };
   if (context.json) showJson(context, { manager: manager.kind, path: manager.filePath, ...done });
   else {
     const gone = `${printable(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;

@@ -62,7 +62,7 @@ export function editMembers(
  * True if the edit succeeded; false, with a note, if the file is saved but the daemon could not apply it.
  * Throws `config_invalid` if nothing was written.
  */
-export function requireSaved(context: Terminal, report: EditReport): boolean {
+function requireSaved(context: Terminal, report: EditReport): boolean {
   const { errors, reload } = report;
   if (errors.length > 0) throw refusalError(errors);
   if (reload !== null && reload.errors.length > 0) throw mistakesError(reload.errors);

@@ -46,6 +46,6 @@ export const fleetKeys = {
   tls_ca: optional("sends", path, {
     absent: "Node's default CAs",
     meaning: "A PEM file with the CA that signed the servers' certificates.",
-    example: '"~/.config/nats/ca.pem"',
+    example: '"~/.mountaineer/fleet/ca.pem"',
   }),
 };

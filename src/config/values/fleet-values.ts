@@ -19,14 +19,6 @@ export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PO
 
 const NATS_PORT = 4222;
 
-/** The keys of `[fleet]` that joining a fleet writes. */
-export interface FleetSection {
-  readonly name: string;
-  readonly servers: readonly string[];
-  readonly credentials: string;
-  readonly tls_ca: string;
-}
-
 const LONGEST_NAME = 32;
 
 /** The name that a machine has by default, made from its host's name; null: the host's name gives none. */

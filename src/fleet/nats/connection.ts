@@ -31,9 +31,8 @@ const PING_MS = 4_000;
 const PINGS_UNANSWERED = 2;
 const CLOSE_MS = 500;
 
-/** Error codes of JetStream. */
+/** An error code of JetStream. */
 export const STREAM_NOT_FOUND = 10_059;
-export const STREAM_NAME_IN_USE = 10_058;
 
 /**
  * Options of every bucket. They forbid `Nats-Rollup`, so that a message can only replace an older message of its key.
@@ -53,14 +52,12 @@ export interface ConnectionOptions extends SignIn {
   /** A URL: `nats://HOST:PORT` or `tls://HOST:PORT`. */
   readonly server: string;
   readonly name: string;
-  /** The prefix of the subjects on which answers arrive; absent: the prefix of the machine `name`. */
-  readonly inbox?: string;
   readonly clock: Clock;
 }
 
 /** Connects and signs in. Rejects with a `FleetConnectionError`, or with the signal's reason. */
 export async function connectToServer(
-  { server, name, inbox = inboxOf(name), credentials, authority, clock }: ConnectionOptions,
+  { server, name, credentials, authority, clock }: ConnectionOptions,
   signal: AbortSignal,
 ): Promise<NatsConnection> {
   const seed = new TextEncoder().encode(credentials.seed);
@@ -71,7 +68,7 @@ export async function connectToServer(
     connect({
       servers: [server.replace(/^tls:/, "nats:")],
       name: `mountaineer ${name}`,
-      inboxPrefix: inbox,
+      inboxPrefix: inboxOf(name),
       // With null, the client does not sign in to a server that requires TLS.
       tls: server.startsWith("tls:") ? secured : null,
       authenticator:

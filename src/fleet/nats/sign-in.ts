@@ -28,7 +28,10 @@ export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
 function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
   const secret = resolveReference(config.credentials, values);
   if (!secret.ok) {
-    throw new FleetConnectionError(oneMissingText(secret.missing), "[fleet].credentials says where they are");
+    throw new FleetConnectionError(
+      oneMissingText(secret.missing),
+      "mountaineer fleet key makes a key, if [fleet].credentials names a secret",
+    );
   }
   const credentials = readCredentials(secret.value);
   if (credentials === null) {

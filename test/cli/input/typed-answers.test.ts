@@ -68,7 +68,6 @@ const QUESTIONS: readonly Question[] = [
       await runCommand(["config", "set", "global.check_interval_secs", "3"], { home });
     },
   },
-  { args: ["fleet", "join"], asks: /Code \(not shown\)/, means: [] },
   {
     args: ["secret", "set", "nas"],
     asks: /Value of nas/,

@@ -8,7 +8,6 @@ import {
   FLEET_ABOUT_TEXT,
   FLEET_NEXT,
   FLEET_OFF_TEXT,
-  FLEET_STEPS,
   fleetSummary,
   type MachineLine,
   machineCounts,
@@ -32,7 +31,6 @@ import {
   loading,
   mark,
   nothing,
-  plainList,
   searchPart,
   withCode,
 } from "../parts/elements.ts";
@@ -60,15 +58,7 @@ export function FleetView({ app }: ViewProps): ComponentChild {
 }
 
 function noFleet(): ComponentChild {
-  return nothing(
-    FLEET_OFF_TEXT,
-    h("p", {}, FLEET_ABOUT_TEXT),
-    h("p", {}, "In a terminal:"),
-    plainList(
-      "Steps",
-      FLEET_STEPS.map(({ command, does }) => h("li", { key: command }, code(command), ` ${does}.`)),
-    ),
-  );
+  return nothing(FLEET_OFF_TEXT, h("p", {}, FLEET_ABOUT_TEXT));
 }
 
 function linkLine({ name, link, conditions }: FleetReport): ComponentChild {

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { issueCertificates } from "../../../../../src/fleet/enrollment/certificate.ts";
 import { requestEvents } from "../../../../../src/gateway/backends/transports/http/body.ts";
 import type { Response } from "../../../../../src/gateway/backends/transports/http/connections.ts";
 import {
@@ -16,6 +15,7 @@ import { systemClock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
+import { selfSigned } from "../../../../support/self-signed.ts";
 import { startRaw } from "./bench.ts";
 
 function targetOf(
@@ -317,14 +317,14 @@ test("a head is rebuilt when it differs, and no header is sent twice", async (t)
 
 test("over TLS the server proves to be the requested one, and a session is resumed", async (t) => {
   const tls = process.getBuiltinModule("node:tls");
-  const { authority, server: pair } = issueCertificates(["127.0.0.1", "named.example"], Date.now());
+  const pair = selfSigned(["127.0.0.1", "named.example"]);
   const before = tls.getCACertificates("default");
-  tls.setDefaultCACertificates([authority.certificate]);
+  tls.setDefaultCACertificates([pair.cert]);
   t.after(() => tls.setDefaultCACertificates(before));
   const seen: (readonly [name: string | false | null, isResumed: boolean])[] = [];
   const server = process
     .getBuiltinModule("node:https")
-    .createServer({ cert: pair.certificate, key: pair.key }, (request, response) => {
+    .createServer(pair, (request, response) => {
       const socket = request.socket as ReturnType<typeof tls.connect> & { servername: string | false };
       seen.push([socket.servername, socket.isSessionReused()]);
       response.writeHead(200, { connection: "close" }).end("secure");

@@ -1,4 +1,4 @@
-// The permissions of a machine on the fleet's server. The server's configuration grants them, and the doctor tests them.
+// The permissions of a machine on the fleet's server. `mountaineer fleet key` prints them, and the doctor tests them.
 // docs/reference/fleet.md lists them in the same order.
 import {
   BUCKET,
@@ -9,7 +9,7 @@ import {
   requestSubject,
   rollCallSubject,
   STREAM,
-} from "../nats/subjects.ts";
+} from "./nats/subjects.ts";
 
 export interface Permission {
   readonly may: "publish" | "subscribe";
@@ -91,28 +91,13 @@ export function tooMuchFor({ name }: MachineUse): readonly Permission[] {
 }
 
 /**
- * The patterns that the server permits to a member, even if the member does not use all of them. Only the server's
- * own machine (`isHome`) may make the bucket.
+ * The line of a machine in the `users` of the server's configuration: all that it needs, even if it does not use all of
+ * it, and making the bucket. `key`: its public key.
  */
-export function grantsOf(
-  name: string,
-  isHome: boolean,
-): Readonly<Record<Permission["may"], readonly string[]>> {
+export function userLine(name: string, key: string): string {
   const rows = rowsOf({ name, calls: true });
-  const granted = (may: Permission["may"]): readonly string[] =>
-    rows.flatMap(([verb, , isUsed, ...patterns]) => (verb === may && isUsed ? patterns : []));
-  const making = ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
-  return {
-    publish: [
-      ...granted("publish"),
-      // Other versions of the NATS library use these subjects in place of those above.
-      `$JS.API.STREAM.MSG.GET.${STREAM}`,
-      `$JS.API.DIRECT.GET.${STREAM}`,
-      `$JS.API.DIRECT.GET.${STREAM}.>`,
-      `$JS.API.CONSUMER.CREATE.${STREAM}`,
-      `$JS.ACK.${STREAM}.>`,
-      ...(isHome ? making : []),
-    ],
-    subscribe: granted("subscribe"),
-  };
+  const allowed = (may: Permission["may"], more: readonly string[]): string =>
+    JSON.stringify([...rows.flatMap(([verb, , , ...patterns]) => (verb === may ? patterns : [])), ...more]);
+  const publish = allowed("publish", [`$JS.API.STREAM.CREATE.${STREAM}`]);
+  return `{ nkey: ${key}, permissions: { publish: ${publish}, subscribe: ${allowed("subscribe", [])} } }`;
 }

@@ -1,21 +1,21 @@
 // The doctor's questions about a fleet: what its server permits, and what expires.
 import { X509Certificate } from "node:crypto";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
-import type { FleetCheckReport } from "../../api/contract/fleet.ts";
-import type { FleetConfig } from "../../config/snapshot.ts";
-import { unlessAborted } from "../../runtime/abort.ts";
-import { MountaineerError, valueOr } from "../../runtime/errors.ts";
-import { readIfPresent } from "../../runtime/files/durable-file.ts";
-import { type Clock, isoTime, settlesWithin } from "../../runtime/time/clock.ts";
+import type { FleetCheckReport } from "../api/contract/fleet.ts";
+import type { FleetConfig } from "../config/snapshot.ts";
+import { unlessAborted } from "../runtime/abort.ts";
+import { MountaineerError, valueOr } from "../runtime/errors.ts";
+import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { type Clock, isoTime, settlesWithin } from "../runtime/time/clock.ts";
 import {
   atFirstServer,
   type ConnectionOptions,
   closeConnection,
   connectToServer,
   failureOf,
-} from "../nats/connection.ts";
-import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
-import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
+} from "./nats/connection.ts";
+import { FleetConnectionError } from "./nats/fleet-connection-error.ts";
+import { readSignIn, type SignInOptions } from "./nats/sign-in.ts";
 import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 interface CheckOptions extends Omit<SignInOptions, "config"> {
