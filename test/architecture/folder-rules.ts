@@ -123,8 +123,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 /** The only files outside of these folders that load them, and only by `import()`, or from a folder that is loaded so. */
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
-  fleet:
-    /^src\/(daemon\/fleet-part|daemon\/conditions\/condition-rows|cli\/commands\/fleet)\.ts$/,
+  fleet: /^src\/(daemon\/fleet-part|daemon\/conditions\/condition-rows|cli\/commands\/fleet)\.ts$/,
   doctor: /^src\/cli\/in-process\/open\.ts$/,
   "mcp-bridge": /^src\/cli\/commands\/clients\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,

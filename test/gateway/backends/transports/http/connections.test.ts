@@ -322,13 +322,11 @@ test("over TLS the server proves to be the requested one, and a session is resum
   tls.setDefaultCACertificates([pair.cert]);
   t.after(() => tls.setDefaultCACertificates(before));
   const seen: (readonly [name: string | false | null, isResumed: boolean])[] = [];
-  const server = process
-    .getBuiltinModule("node:https")
-    .createServer(pair, (request, response) => {
-      const socket = request.socket as ReturnType<typeof tls.connect> & { servername: string | false };
-      seen.push([socket.servername, socket.isSessionReused()]);
-      response.writeHead(200, { connection: "close" }).end("secure");
-    });
+  const server = process.getBuiltinModule("node:https").createServer(pair, (request, response) => {
+    const socket = request.socket as ReturnType<typeof tls.connect> & { servername: string | false };
+    seen.push([socket.servername, socket.isSessionReused()]);
+    response.writeHead(200, { connection: "close" }).end("secure");
+  });
   const port = await onLoopback(t, server);
   const target = targetOf(t, `https://127.0.0.1:${port}/`);
   assert.equal(await ask(target), "secure");
