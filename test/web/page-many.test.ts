@@ -176,7 +176,7 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
 
   await it("F2 Activity is short, however often servers have failed until now", async () => {
     const { page, context } = await rig.signedIn({ width: 1400, height: 900, view: "Activity" });
-    await page.locator(".stream > li").first().waitFor();
+    await page.locator("main tbody tr").first().waitFor();
     const text = await page.locator("main").innerText();
     assert.doesNotMatch(text, /\b(pid|lane|process \d+)\b/i);
     const height = Number(await page.evaluate("document.documentElement.scrollHeight"));
