@@ -197,13 +197,16 @@ function startMachines(scope: Scope, nats: NatsRig): void {
 /** CORE fails over and is TB Ready, MEDIA stays on its fallback host. */
 async function happen(rig: PageRig, page: Page): Promise<void> {
   await openView(page, "Shares");
-  const core = page.getByRole("article", { name: "Share CORE" });
+  const core = page.getByRole("row", { name: /^CORE\b/ });
   await rig.thunderbolt(false);
   await rm(join(rig.nas, "media-tb"), { recursive: true, force: true });
   await core.getByText("Mounted over Fallback").waitFor();
-  await page.getByRole("article", { name: "Share MEDIA" }).getByText("Mounted over Fallback").waitFor();
+  await page
+    .getByRole("row", { name: /^MEDIA\b/ })
+    .getByText("Mounted over Fallback")
+    .waitFor();
   await rig.thunderbolt(true);
-  await core.getByText("TB Ready:").waitFor();
+  await core.getByText(/TB Ready/).waitFor();
 }
 
 /** What a picture shows beyond what is there at once. */

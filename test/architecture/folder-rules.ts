@@ -162,6 +162,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   "@codemirror/state": ["web"],
   "@codemirror/view": ["web"],
   "@lezer/highlight": ["web"],
+  uplot: ["web"],
 };
 
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */

@@ -91,9 +91,11 @@ for (const { name, missing, open, by } of PLAYS) {
       await eventually(async () => (await phases(home))["more"] === "Ready", 60_000);
     });
 
-    await t.test("F4 a server is disabled, that is undone, and it is removed, on its card", async () => {
+    await t.test("F4 a server is disabled, that is undone, and it is removed, in its panel", async () => {
       const text = await readFile(home.configFile, "utf8");
       await hand.go("Servers/Servers");
+      await hand.press("more");
+      await hand.press("Settings: more");
       await hand.press("Disable: more");
       await eventually(async () => /enabled = false/.test(await readFile(home.configFile, "utf8")));
       await hand.press("Undo: Saved.*");
@@ -122,6 +124,7 @@ for (const { name, missing, open, by } of PLAYS) {
 
     await t.test("F4 a server that asks for a login is signed in to", async () => {
       await hand.go("Servers/Servers");
+      await hand.press("tickets");
       await hand.press("Sign in: tickets");
       await hand.see(/Sign in at /);
       const address = await tab.evaluate(
@@ -165,6 +168,7 @@ for (const { name, missing, open, by } of PLAYS) {
       assert.equal(await readFile(join(home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
       for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("refuse");
       await hand.go("Shares/Shares");
+      await hand.press("MEDIA");
       await hand.press("Wake its NAS: MEDIA");
       await hand.see(/MEDIA: .*it is awake/i);
       for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("pass");

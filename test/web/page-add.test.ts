@@ -130,9 +130,8 @@ test("adding in the page", {
     await submit.click();
     await dialog.getByRole("button", { name: "Add it" }).click();
     await page
-      .getByRole("article", { name: "Server more" })
-      .getByText("ready", { exact: false })
-      .first()
+      .getByRole("row", { name: /^more\b/ })
+      .getByText("Ready")
       .waitFor();
     assert.match((await rig.home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*more-token/);
     const written = await readFile(join(rig.home.home, "config.toml"), "utf8");
@@ -180,7 +179,7 @@ test("adding in the page", {
     await dialog.getByText("Authorization = Bearer ${secret:weather-key}").waitFor();
     assert.equal(await dialog.getByText(/HTTP clients must send a token/).count(), 0);
     await dialog.getByRole("button", { name: "Add it" }).click();
-    await page.getByRole("article", { name: "Server weather" }).waitFor();
+    await page.getByRole("row", { name: /^weather\b/ }).waitFor();
     assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);
   });
 
@@ -224,8 +223,8 @@ test("adding in the page", {
     await dialog.getByText(`thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`).waitFor();
     await dialog.getByText("secret:media", { exact: true }).waitFor();
     await dialog.getByRole("button", { name: "Add it" }).click();
-    const card = page.getByRole("article", { name: "Share MEDIA" });
-    await card.getByText("Mounted over the preferred route").waitFor();
+    const row = page.getByRole("row", { name: /^MEDIA\b/ });
+    await row.getByText("Mounted over the preferred route").waitFor();
     assert.equal(await readFile(join(rig.home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
   });
 

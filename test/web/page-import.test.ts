@@ -99,12 +99,12 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await openView(page, "Servers/Import");
     await paste('{"url": "http://127.0.0.1:9/mcp", "name": "second"}');
     await dialog.getByRole("button", { name: "Import it" }).click();
-    await page.getByRole("article", { name: "Server second" }).waitFor();
+    await page.getByRole("row", { name: /^second\b/ }).waitFor();
     await page
       .getByRole("button", { name: /^Undo: 1 server imported/ })
       .last()
       .click();
-    await page.getByRole("article", { name: "Server second" }).waitFor({ state: "detached" });
+    await page.getByRole("row", { name: /^second\b/ }).waitFor({ state: "detached" });
     assert.equal(await readFile(home.configFile, "utf8"), before);
     await openView(page, "Servers/Import");
     await paste("{}");
@@ -126,6 +126,6 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByText("live", { exact: true }).waitFor();
     await page.reload();
     await openView(page, "Servers");
-    await page.getByRole("article", { name: "Server tools" }).waitFor();
+    await page.getByRole("row", { name: /^tools\b/ }).waitFor();
   });
 });

@@ -63,7 +63,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await rig.thunderbolt(false);
     await card.getByText("Mounted over Fallback").waitFor();
     await openView(page, "Home");
-    await page.getByRole("list", { name: "Shares" }).getByText("mounted over Fallback").waitFor();
+    await page.getByRole("list", { name: "Shares and servers" }).getByText("mounted over Fallback").waitFor();
     await rig.thunderbolt(true);
     await page.getByRole("button", { name: "Switch to the preferred route: CORE" }).waitFor();
     await openView(page, "Shares");
@@ -231,18 +231,41 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await card.getByText("Mounted over the preferred route").waitFor();
   });
 
-  await it("F2 the timeline has the day before the restart, and the time between as unknown", async () => {
-    await openView(page, "Home");
-    await openView(page, "Shares");
-    await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
-    await page.getByText("Changes of CORE").click();
-    const changes = page.getByRole("listitem").filter({ hasText: /preferred route for|unknown for/ });
-    await changes.filter({ hasText: "unknown for" }).waitFor();
-    const words = (await changes.allInnerTexts()).map(
-      (text) => /(preferred route|unknown) for/.exec(text)?.[1],
-    );
-    assert.deepEqual(words.slice(0, 3), ["preferred route", "unknown", "preferred route"]);
-    assert.deepEqual(await violations(page), []);
+  await it("F4 the plots of a share and a server are read out by keys, by a pointer, and as a table, at any width", async () => {
+    for (const width of [1200, 390]) {
+      const { page: other, context } = await rig.signedIn({ width, height: 900, dark: width === 390 });
+      for (const [view, of] of [
+        ["Shares", "CORE"],
+        ["Servers", "tools"],
+      ] as const) {
+        await openView(other, view);
+        const plot = other.getByRole("slider", { name: `Last hour of ${of}` });
+        await plot.focus();
+        await other.keyboard.press("Home");
+        const first = await plot.getAttribute("aria-valuetext");
+        assert.match(first ?? "", /^\d\d:\d\d:\d\d: not known$/);
+        await other.keyboard.press("ArrowRight");
+        assert.notEqual(await plot.getAttribute("aria-valuetext"), first);
+        const box = await plot.locator(".u-over").first().boundingBox();
+        assert.ok(box !== null && box.width > 200);
+        await other.mouse.click(box.x + box.width - 2, box.y + 20);
+        assert.equal(
+          await other.locator(".readout").textContent(),
+          await plot.getAttribute("aria-valuetext"),
+        );
+        await other.getByRole("button", { name: "Last week" }).click();
+        await other.getByRole("slider", { name: `Last week of ${of}` }).waitFor();
+        await other.getByText("As a table").click();
+        await other
+          .getByRole("region", { name: /as a table/ })
+          .getByRole("row")
+          .first()
+          .waitFor();
+        assert.deepEqual(await violations(other), [], `${view} at ${width} px`);
+        assert.equal(await sideways(other), 0, `${view} at ${width} px`);
+      }
+      await context.close();
+    }
   });
 
   await it("F2 two tabs share a session: signed out in one is signed out in both", async () => {

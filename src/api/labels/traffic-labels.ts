@@ -1,5 +1,5 @@
 // What a share moves and has room for, for all user interfaces. Pure.
-import { bytesText, durationText, pluralize } from "../../runtime/text/plain-text.ts";
+import { bytesText, pluralize } from "../../runtime/text/plain-text.ts";
 import type { ShareStatus } from "../contract/contract.ts";
 
 /** Slower traffic is keep-alives and checks, bytes a second. */
@@ -22,24 +22,10 @@ export function shareFacts({ moves, bytes_per_sec: rate = 0, space }: ShareStatu
   return facts;
 }
 
-/** `tb0, Thunderbolt, 40 Gbit/s`, `1.2 TB of 4.0 TB free`, `moved 3 times under open files, which waited 0.2 s at most`. */
-export function shareSummary({
-  active_interface: route,
-  tb_link,
-  fb_link,
-  space,
-  moves,
-}: ShareStatus): readonly string[] {
+/** The link of the route in use: `tb0, Thunderbolt, 40 Gbit/s`; null: not known. */
+export function linkText({ active_interface: route, tb_link, fb_link }: ShareStatus): string | null {
   const link = route === "tb" ? tb_link : route === "fallback" ? fb_link : undefined;
-  return [
-    ...(link === undefined ? [] : [`${link.device}, ${link.text}`]),
-    ...(space === undefined ? [] : [spaceText(space)]),
-    ...(moves === undefined || moves.count === 0
-      ? []
-      : [
-          `moved ${pluralize(moves.count, "time")} under open files, which waited ${durationText(moves.longest_wait_ms)} at most`,
-        ]),
-  ];
+  return link === undefined ? null : `${link.device}, ${link.text}`;
 }
 
 function spaceText({ free_bytes: free, total_bytes: total }: NonNullable<ShareStatus["space"]>): string {

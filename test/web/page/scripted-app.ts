@@ -27,8 +27,7 @@ import { SAMPLE_NOW, sampleResult, sampleShare, secondsAgo } from "../../api/sam
 type Answers = Partial<Record<OperationName, unknown>>;
 
 const LINE = { at: secondsAgo(5), level: "warn", message: "share.failover", fields: { share: "CORE" } };
-const DAY = { from: secondsAgo(86_400), to: new Date(SAMPLE_NOW).toISOString(), gaps: [] };
-const SPAN = { from: secondsAgo(3_600), to: DAY.to };
+const DAY = [{ from: secondsAgo(3_600), to: new Date(SAMPLE_NOW).toISOString(), impact: "fine" }];
 
 const ANSWERS: Answers = {
   audit: sampleAudit({ more: false, next: null }),
@@ -57,12 +56,18 @@ const ANSWERS: Answers = {
     secrets: [{ name: "nas", kept: null, used_by: ["share CORE"] }],
     config_error: null,
   },
-  timeline: {
-    ...DAY,
-    shares: [{ name: "CORE", spans: [{ ...SPAN, state: "mounted", route: "fallback" }] }],
-    known_since: DAY.from,
-    backends: [{ name: "files", spans: [{ ...SPAN, phase: "Ready" }] }],
+  numbers: {
+    ...{ to: new Date(SAMPLE_NOW).toISOString(), servers_omitted: 0 },
+    shares: [{ name: "CORE", day: DAY, moves_hour: 0, waits_hour: 0, read_mb_s: 104, written_mb_s: 0.5 }],
+    servers: [
+      {
+        ...{ name: "files", day: DAY, calls_hour: 41, errors_hour: 2, p99_ms: 31.2 },
+        ...{ spark: [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 30, 10], last_used: secondsAgo(120) },
+      },
+    ],
   },
+  // A canvas needs a browser.
+  series: new MountaineerError("permission_denied", "not yours to see"),
   toolChanges: { changes: [sampleToolChange()], unseen: [], lost: null },
 };
 

@@ -11,6 +11,7 @@ import {
   type RANGES,
   timesOf,
 } from "../../../src/web/page/records/activity-filter.ts";
+import { ServerPanel } from "../../../src/web/page/servers/server-panel.ts";
 import { partAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import {
   sampleApprovals,
@@ -29,6 +30,7 @@ import {
 } from "../../api/sample-gateway.ts";
 import {
   SAMPLE_MOVES,
+  SAMPLE_NOW,
   sampleReport,
   sampleResult,
   sampleShare,
@@ -118,9 +120,13 @@ test("F2 home links to the next step where nothing is configured, and nowhere el
   assert.deepEqual([sampleReport([]), sampleReport(), gatewayReport([])].map(says), [true, false, true]);
 });
 
-test("C3 a server's card gives the reason why it does not serve, and its last error once, as a problem while it does not", () => {
+test("C3 a server's panel gives the reason why it does not serve, and its last error once, as a problem while it does not", () => {
+  const panel = (changes: Parameters<typeof sampleBackend>[0]) =>
+    mount(ServerPanel, {
+      ...{ app: scriptedApp(), backend: sampleBackend(changes), now: SAMPLE_NOW, part: null, onPart() {} },
+    });
   const notes = (changes: Parameters<typeof sampleBackend>[0]): readonly string[] => {
-    using view = viewOf("servers", scriptedApp({}, { status: gatewayReport([sampleBackend(changes)]) }));
+    using view = panel(changes);
     const said = view.elements("p").filter(({ textContent }) => /reason|exit/.test(textContent));
     return said.map((note) => `${note.getAttribute("class")}: ${note.textContent}`);
   };
@@ -129,7 +135,7 @@ test("C3 a server's card gives the reason why it does not serve, and its last er
   assert.deepEqual(notes({ ...told, phase: "Failed" }), ["hint: the reason", "problem: Last error: exit 1"]);
   assert.deepEqual(notes({ ...told, reason: "exit 1", phase: "Failed" }), ["hint: exit 1"]);
   const hasLogs = (changes: Parameters<typeof sampleBackend>[0]): boolean => {
-    using view = viewOf("servers", scriptedApp({}, { status: gatewayReport([sampleBackend(changes)]) }));
+    using view = panel(changes);
     return view.elements("button").some(({ name }) => name === "Logs: files");
   };
   assert.deepEqual(

@@ -31,15 +31,17 @@ interface Search {
 
 const SEARCHES = createFormStores<Search>();
 
-export function CatalogView({ app }: ViewProps): ComponentChild {
+/** `server`: the only one whose entries are shown; absent: all of them. */
+export function CatalogView({ app, server }: ViewProps & { readonly server?: string }): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
   const { report, problem } = useLoaded((signal) => app.requests.call("catalog", null, { signal }), version);
-  const [{ query, backend, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
-    query: "",
-    backend: "",
-    chosen: null,
-  }));
-  const tools = report?.tools ?? [];
+  const [{ query, backend, chosen }, search] = useFormStore(
+    SEARCHES,
+    app.requests,
+    () => ({ query: "", backend: server ?? "", chosen: null }),
+    server,
+  );
+  const tools = (report?.tools ?? []).filter((tool) => server === undefined || tool.backend === server);
   const found = useMemo(() => searchTools(tools, query, backend), [report, query, backend]);
   if (report === null) return loading(problem);
   const backends = [...new Set(tools.map((tool) => tool.backend))].sort();
@@ -47,12 +49,20 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
     searchPart(
       { id: "catalog-words", text: query, onText: (typed) => search.set({ query: typed }) },
       `${pluralize(found.length, "tool")} of ${tools.length}`,
-      choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
-        search.set({ backend: name }),
-      ),
+      server === undefined
+        ? choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
+            search.set({ backend: name }),
+          )
+        : null,
     ),
     found.length === 0
-      ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
+      ? nothing(
+          tools.length > 0
+            ? "No tool has these words."
+            : server === undefined
+              ? "No server offers a tool yet."
+              : "It offers no tool.",
+        )
       : h(Table, {
           ...{ label: "Tools", titles: ["Tool", "Server", "What it does"] },
           opened: [chosen, (name) => search.set({ chosen: name })],
@@ -62,7 +72,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
             card: () => h(ToolView, { app, tool }),
           })),
         }),
-    otherEntries(app, report),
+    otherEntries(app, report, ({ backend }) => server === undefined || backend === server),
   ];
 }
 
@@ -97,8 +107,14 @@ export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | 
 
 function otherEntries(
   app: App,
-  { resources, resource_templates: templates, prompts, withheld }: CatalogReport,
+  report: CatalogReport,
+  isWanted: (entry: { readonly backend: string }) => boolean,
 ): ComponentChild {
+  const [resources, templates] = [
+    report.resources.filter(isWanted),
+    report.resource_templates.filter(isWanted),
+  ];
+  const [prompts, withheld] = [report.prompts.filter(isWanted), report.withheld.filter(isWanted)];
   const resource = [
     ...resources.map(({ uri, ...entry }) => ({ id: uri, ...entry })),
     ...templates.map(({ uri_template: uri, ...entry }) => ({ id: uri, ...entry })),

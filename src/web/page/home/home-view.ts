@@ -1,21 +1,27 @@
 // Home: what needs attention and its remedy, the picture of all connections, and what each half is for.
 import { type ComponentChild, h } from "preact";
-import { useContext, useEffect, useMemo, useState } from "preact/hooks";
-import type { StatusReport } from "../../../api/contract/contract.ts";
-import { statesText } from "../../../api/labels/backend-labels.ts";
-import { wholeText } from "../../../api/labels/label.ts";
+import { useContext, useMemo } from "preact/hooks";
+import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract/contract.ts";
+import type { NumbersReport } from "../../../api/contract/numbers.ts";
+import { backendLabel } from "../../../api/labels/backend-labels.ts";
+import { type StateLabel, wholeText, worstFirst } from "../../../api/labels/label.ts";
 import { shareLabel } from "../../../api/labels/share-labels.ts";
-import { shareSummary } from "../../../api/labels/traffic-labels.ts";
-import { pluralize } from "../../../runtime/text/plain-text.ts";
+import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
+import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, card, Gone, loading, mark, plainList, section, withCode } from "../parts/elements.ts";
+import { Copyable, card, Gone, loading, mark, row, section, withCode } from "../parts/elements.ts";
+import { openedAddress } from "../parts/opened.ts";
+import { useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown, unmarked } from "../parts/text.ts";
+import { useMedia } from "../parts/use-media.ts";
+import { Strip, StripAxis, stripLegend, useNumbers } from "../plots/strip.ts";
 import {
   type Drawing,
   drawingOf,
+  EXAMPLES,
   LINE_HEIGHT,
   type Picture,
   type Placed,
@@ -23,7 +29,7 @@ import {
   type Thing,
 } from "./picture.ts";
 import { QuestionsPart } from "./questions-part.ts";
-import { commandOf, findTroubles, type Trouble } from "./troubles.ts";
+import { findTroubles, type Trouble } from "./troubles.ts";
 
 export function HomeView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -39,50 +45,100 @@ export function HomeView({ app }: ViewProps): ComponentChild {
     { class: "home" },
     h(QuestionsPart, { app }),
     isEmpty && troubles.length === 0 ? null : h(Summary, { app, troubles }),
-    isEmpty ? emptyHome() : h(PictureView, { app }),
-    isEmpty ? null : [sharesPart(status), serversPart(status), beginnings(status)],
+    isEmpty
+      ? h(EmptyHome, {})
+      : [
+          h(PictureView, { key: "picture", app }),
+          h(DayRows, { key: "rows", app, status }),
+          beginnings(status),
+        ],
   );
 }
 
-/** Where each share is, over which cable, and with how much room. */
-function sharesPart({ shares }: StatusReport): ComponentChild {
-  if (shares.length === 0) return null;
-  return section(
-    "Shares",
-    plainList(
-      "Shares",
-      shares.map((share) => {
-        const { text, tone } = shareLabel(share);
-        return h(
-          "li",
-          { key: share.name, class: "row" },
-          h("a", { href: "#/shares" }, h("strong", {}, shown(share.name))),
-          mark(tone, text),
-          h(Copyable, { text: share.stable_path }),
-          h("span", { class: "dim" }, shown(shareSummary(share).join(" · "))),
-        );
-      }),
-    ),
-  );
-}
+/** More rows are counted: their view has a search. */
+const MOST_ROWS = 40;
 
-function serversPart({ gateway, backends = [] }: StatusReport): ComponentChild {
-  if (gateway === undefined) return null;
-  const counts = [`${pluralize(gateway.tools, "tool")}`, pluralize(gateway.sessions, "session")];
+/** A row for each share and server, with its day: those in trouble first, then those used most. */
+function DayRows({ app, status }: ViewProps & { readonly status: StatusReport }): ComponentChild {
+  const numbers = useNumbers(app);
+  const { shares, backends = [] } = status;
+  const rows = worstFirst(
+    [
+      ...shares.map((share) => shareRow(share, numbers)),
+      ...backends.map((backend) => serverRow(backend, numbers)).toSorted((one, other) => other.use - one.use),
+    ],
+    ({ label }) => label.tone,
+  );
+  const more = rows.length - MOST_ROWS;
   return section(
-    "Servers",
+    "The last 24 h",
     h(
-      "p",
-      {},
-      h("a", { href: "#/servers" }, `${pluralize(backends.length, "server")}: ${statesText(backends)}`),
-      h("span", { class: "dim" }, ` · ${counts.join(" · ")}`),
+      "ul",
+      { class: "days", "aria-label": "Shares and servers" },
+      rows
+        .slice(0, MOST_ROWS)
+        .map(({ at, name, label, day, facts }) =>
+          h(
+            "li",
+            { key: `${at} ${name}`, class: label.tone },
+            h("a", { href: openedAddress(at, name) }, shown(name)),
+            mark(label.tone, label.text),
+            numbers === null || day === undefined
+              ? h("span", { class: "strip" })
+              : h(Strip, { name, day, to: numbers.to }),
+            h("span", { class: "dim" }, shown(facts)),
+          ),
+        ),
+      numbers === null ? null : h("li", { "aria-hidden": true }, h(StripAxis, { to: numbers.to })),
     ),
+    more <= 0
+      ? null
+      : h("p", { class: "more" }, h("a", { href: "#/servers" }, `${pluralize(more, "more server")}`)),
+    numbers === null ? null : stripLegend(),
   );
 }
 
-function emptyHome(): ComponentChild {
-  const beginning = (title: string, text: string, link: ComponentChild): ComponentChild =>
-    card("plain", title, ...[h("h2", {}, title), h("p", { class: "dim" }, text), h("p", {}, link)]);
+interface DayRow {
+  /** The view whose panel the row opens: the part of the address after `#/`. */
+  readonly at: "shares" | "servers";
+  readonly name: string;
+  readonly label: StateLabel;
+  /** Calls of the last hour. */
+  readonly use: number;
+  readonly day: NumbersReport["shares"][number]["day"] | undefined;
+  readonly facts: string;
+}
+
+function shareRow(share: ShareStatus, numbers: NumbersReport | null): DayRow {
+  const { name, space, bytes_per_sec: rate = 0 } = share;
+  const day = numbers?.shares.find((each) => each.name === name)?.day;
+  const facts = [
+    ...(rate >= LEAST_RATE ? [`${bytesText(rate)}/s`] : []),
+    ...(space === undefined ? [] : [`${bytesText(space.free_bytes)} free`]),
+  ].join(" · ");
+  return { at: "shares", name, label: shareLabel(share), use: 0, day, facts };
+}
+
+function serverRow(backend: BackendStatus, numbers: NumbersReport | null): DayRow {
+  const { name, tools, enabled } = backend;
+  const own = numbers?.servers.find((each) => each.name === name);
+  const use = own?.calls_hour ?? 0;
+  const facts = use > 0 ? `${pluralize(use, "call")}, last hour` : enabled ? pluralize(tools, "tool") : "";
+  return { at: "servers", name, label: backendLabel(backend), use, day: own?.day, facts };
+}
+
+/** A home without anything: each half as it will look, in grey, with one button. */
+function EmptyHome(): ComponentChild {
+  const isNarrow = useMedia(NARROW);
+  const half = (kind: keyof typeof EXAMPLES, title: string, text: string, ...links: ComponentChild[]) =>
+    card(
+      "plain",
+      title,
+      h("h2", {}, title),
+      h("p", { class: "dim" }, text),
+      h("div", { class: "picture example" }, drawn(drawingOf(EXAMPLES[kind], isNarrow))),
+      h("p", {}, ...links),
+    );
   return h(
     "div",
     { class: "verdict" },
@@ -90,16 +146,20 @@ function emptyHome(): ComponentChild {
     h(
       "div",
       { class: "cards" },
-      beginning(
+      half(
+        "nas",
         "A NAS",
         "Its shares stay mounted at one path, over two cables: one may be pulled.",
         addLink("a share", "shares", "button main"),
       ),
-      beginning("MCP servers", "All your agents reach all of their tools at one address.", [
+      half(
+        "servers",
+        "MCP servers",
+        "All your agents reach all of their tools at one address.",
         h("a", { class: "button main", href: "#/servers/import" }, "Import servers"),
-        " ",
-        addLink("a server", "servers", "button"),
-      ]),
+        " or ",
+        addLink("a server", "servers", ""),
+      ),
     ),
     h("p", { class: "dim" }, "Or run ", h(Copyable, { text: "mountaineer init" }), " in a terminal."),
   );
@@ -120,8 +180,14 @@ interface SummaryProps extends ViewProps {
   readonly troubles: readonly Trouble[];
 }
 
-function Summary({ app, troubles }: SummaryProps): ComponentChild {
+function Summary({ app, troubles: all }: SummaryProps): ComponentChild {
   const isGone = useContext(Gone);
+  const commands = useMayRunCommands(app);
+  const owner = useStore(app.store, ({ session }) =>
+    typeof session === "object" ? session.ownerUntil !== null : false,
+  );
+  // The owner's questions are above.
+  const troubles = all.filter(({ steps }) => !(owner && steps[0]?.label === "Answer"));
   const tone = isGone ? "plain" : (troubles[0]?.tone ?? "good");
   return h(
     "div",
@@ -140,16 +206,21 @@ function Summary({ app, troubles }: SummaryProps): ComponentChild {
       : h(
           "ul",
           { class: "troubles" },
-          troubles.map((trouble) => troubleRow(app, trouble)),
+          troubles.map((trouble) => troubleRow(app, trouble, { owner, commands })),
         ),
   );
 }
 
-function troubleRow(app: App, trouble: Trouble): ComponentChild {
+interface Rights {
+  readonly owner: boolean;
+  readonly commands: boolean;
+}
+
+function troubleRow(app: App, { steps, ...trouble }: Trouble, rights: Rights): ComponentChild {
   const { tone, hint, action, at } = trouble;
   const text = unmarked(wholeText(trouble));
-  const command = hint === null ? null : commandOf(hint);
-  const isSecret = command?.startsWith("mountaineer secret set ") === true;
+  // What a button does needs no line that says how.
+  const isShown = action === null && steps.every(({ label }) => label === "Show");
   return h(
     "li",
     { key: text, class: `trouble ${tone}` },
@@ -157,16 +228,30 @@ function troubleRow(app: App, trouble: Trouble): ComponentChild {
       "div",
       {},
       h("a", { href: `#/${at}` }, text),
-      hint === null || command !== null ? null : h("p", { class: "hint" }, withCode(hint)),
+      isShown && hint !== null ? h("p", { class: "hint" }, withCode(hint)) : null,
     ),
-    isSecret
-      ? h("a", { class: "button", href: "#/settings/secrets", "aria-label": `Set: ${text}` }, "Set")
-      : action !== null
-        ? h(ActionButton, { app, action })
-        : command === null
-          ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${text}` }, "Show")
-          : h(Copyable, { text: command }),
+    row(
+      steps.map(({ label, at: to, needs }) =>
+        needs !== undefined && !rights[needs]
+          ? h(
+              "button",
+              { key: label, type: "button", "aria-label": `Unlock: ${text}`, onClick: unlock },
+              "Unlock",
+            )
+          : h(
+              "a",
+              { key: label, class: "button", href: `#/${to}`, "aria-label": `${label}: ${text}` },
+              label,
+            ),
+      ),
+      action === null ? null : h(ActionButton, { app, action }),
+    ),
   );
+}
+
+/** As a click on the lock in the header does. */
+function unlock(): void {
+  document.querySelector<HTMLElement>(".top .owner button")?.click();
 }
 
 // The picture of Home as SVG, and as a list for screen readers.
@@ -178,7 +263,7 @@ function PictureView({ app }: ViewProps): ComponentChild {
   const flow = useStore(app.store, (state) => state.flow);
   const { report } = useFleet(app);
   const now = useNow();
-  const isNarrow = useNarrow();
+  const isNarrow = useMedia(NARROW);
   const fleet = report === "off" ? null : report;
   const picture = useMemo(
     () => (status === null ? null : pictureOf({ status, fleet, flow }, now, isNarrow)),
@@ -195,17 +280,6 @@ function PictureView({ app }: ViewProps): ComponentChild {
       listItems(picture),
     ),
   );
-}
-
-function useNarrow(): boolean {
-  const [isNarrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
-  useEffect(() => {
-    const query = matchMedia(NARROW);
-    const update = (): void => setNarrow(query.matches);
-    query.addEventListener("change", update);
-    return () => query.removeEventListener("change", update);
-  }, []);
-  return isNarrow;
 }
 
 function listItems({ joined }: Picture): readonly ComponentChild[] {

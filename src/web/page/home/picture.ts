@@ -8,6 +8,7 @@ import { cableText, secondBestHint, shareLabel } from "../../../api/labels/share
 import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
 import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
+import { openedAddress } from "../parts/opened.ts";
 import { shown } from "../parts/text.ts";
 
 /** Maximum number of things drawn, by kind. */
@@ -53,6 +54,30 @@ export interface Picture {
   readonly machine: Thing;
   readonly joined: readonly Joined[];
 }
+
+const EXAMPLE = { tone: "plain", at: "home", text: "" } as const;
+const OWN_EXAMPLE = { ...EXAMPLE, id: "machine", kind: "machine", title: "This machine" } as const;
+
+/** `labels`: of its wires, the first one in use; "" for a wire without traffic. */
+function example(kind: Kind, title: string, ...labels: readonly string[]): Joined {
+  const wires = labels.map((label, at): Wire => {
+    const state = label === "" ? "plain" : at === 0 ? "used" : "ready";
+    return { ...wire(`${title} ${at}`), label, state };
+  });
+  return { ...EXAMPLE, id: title, kind, title, wires };
+}
+
+/** What each half of the program looks like once it has something. */
+export const EXAMPLES: Readonly<Record<"nas" | "servers", Picture>> = {
+  nas: { machine: OWN_EXAMPLE, joined: [example("nas", "Your NAS", "One cable", "The other")] },
+  servers: {
+    machine: OWN_EXAMPLE,
+    joined: [
+      example("agent", "Agents", ""),
+      ...["Files", "Tickets", "Search"].map((title) => example("server", title, "")),
+    ],
+  },
+};
 
 interface Known {
   readonly status: StatusReport;
@@ -159,7 +184,7 @@ function server(backend: BackendStatus, flow: Flow | null): Joined {
   const id = `server ${name}`;
   const state = tone === "bad" ? "down" : enabled ? "plain" : "ready";
   return {
-    ...{ id, kind: "server", at: "servers", tone, title: shown(name) },
+    ...{ id, kind: "server", at: openedAddress("servers", name).slice(2), tone, title: shown(name) },
     text: shown(enabled && count > 0 ? `${text} · ${pluralize(count, "call")}` : text),
     wires: [{ ...wire(id, flow?.passing.get(id)), state, tone }],
   };

@@ -20,6 +20,7 @@ import { mergeTroubles, SERVERS_WAIT } from "../../../api/labels/merge-troubles.
 import { preferredName, readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
+import { openedAddress } from "../parts/opened.ts";
 import { isWhole } from "../parts/text.ts";
 
 export interface Trouble {
@@ -32,7 +33,20 @@ export interface Trouble {
   readonly action: Action | null;
   /** The part of the page's address behind `#/` that leads to the view with details. */
   readonly at: string;
+  /** The links that help, in their order; never empty unless `action` is there. */
+  readonly steps: readonly Step[];
 }
+
+interface Step {
+  readonly label: "Answer" | "Approve" | "Logs" | "Set" | "Show" | "Sign in";
+  /** As `at` of a trouble. */
+  readonly at: string;
+  /** The right without which the step cannot be taken in a tab; a locked tab has the button *Unlock* in its place. */
+  readonly needs?: "owner" | "commands";
+}
+
+/** Code of the gateway's condition while a call waits for the owner's answer. */
+export const QUESTION_CODE = "question_waits";
 
 export function findTroubles(status: StatusReport, approvals: PageState["approvals"]): readonly Trouble[] {
   const { covered, status: report } = mergeTroubles(status);
@@ -43,8 +57,9 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
   const general = (conditions: readonly Condition[], at: string): readonly Trouble[] =>
     troublesOf(conditions)
       .filter((condition) => !isCovered(condition))
-      .map(({ severity, title, hint }) => ({
+      .map(({ code, severity, title, hint }) => ({
         ...{ tone: SEVERITY_TONES[severity], about: null, text: title, hint, action: null, at },
+        steps: code === QUESTION_CODE ? [ANSWER] : code === WAITING_CODE ? [APPROVE] : stepsFor(hint, at),
       }));
   const troubles = [
     ...general(global.conditions, "settings/about"),
@@ -54,7 +69,11 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
       .filter(({ name }) => !covered.has(name))
       .filter(({ enabled, conditions }) => enabled || !conditions.some(isCovered))
       .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isCovered(each)) }))
-      .flatMap((backend) => troubleOf(backend, backendLabel(backend), backendRepair(backend), "servers")),
+      .flatMap((backend) =>
+        troubleOf(backend, backendLabel(backend), backendRepair(backend), "servers").map((trouble) =>
+          withLogs(trouble, backend),
+        ),
+      ),
     ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
   ];
   return worstFirst(troubles, ({ tone }) => tone);
@@ -75,7 +94,8 @@ function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Troubl
   if (hint === null)
     return troubleOf(share, shareLabel(share), shareRepair(share), "shares", readyText(share, global));
   const text = `mounted over Fallback, ${preferredName(share)} ${share.tb_reachable ? "answers again" : "does not answer"}`;
-  return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
+  const at = addressOf("shares", share.name);
+  return [{ tone: "warning", about: share.name, text, hint, action: null, at, steps: stepsFor(null, at) }];
 }
 
 /** Merges equal troubles of several shares, such as a lost cable of their NAS. */
@@ -100,14 +120,40 @@ function troubleOf(
   { name, conditions }: Pick<ShareStatus | BackendStatus, "name" | "conditions">,
   { text, tone, why }: StateLabel,
   action: Action | null,
-  at: string,
+  view: "shares" | "servers",
   elseHint: string | null = null,
 ): readonly Trouble[] {
   if (tone !== "bad" && tone !== "warning") return [];
   const hint = troublesOf(conditions)[0]?.hint ?? elseHint;
   const waiting = conditions.find(({ code }) => code === SERVERS_WAIT);
   const also = waiting === undefined ? "" : `; ${waiting.title}`;
-  return [{ tone, about: name, text: `${stateAndWhy(text, why)}${also}`, hint, action, at }];
+  const at = addressOf(view, name);
+  const isPending = conditions.some(({ code }) => code === WAITING_CODE);
+  const steps = isPending ? [APPROVE] : action === null ? stepsFor(hint, at) : [];
+  return [{ tone, about: name, text: `${stateAndWhy(text, why)}${also}`, hint, action, at, steps }];
+}
+
+const ANSWER: Step = { label: "Answer", at: "home", needs: "owner" };
+const APPROVE: Step = { label: "Approve", at: "settings/approvals" };
+
+/** The step of a hint's command that the page can take; else the view with the details. */
+function stepsFor(hint: string | null, at: string): readonly Step[] {
+  const command = hint === null ? null : commandOf(hint);
+  if (command?.startsWith("mountaineer secret set ")) return [{ label: "Set", at: "settings/secrets" }];
+  if (command?.startsWith("mountaineer backends login "))
+    return [{ label: "Sign in", at, needs: "commands" }];
+  return [{ label: "Show", at }];
+}
+
+/** Of a program that does not run, its own lines say most. */
+function withLogs(trouble: Trouble, { name, type, phase, enabled }: BackendStatus): Trouble {
+  const isShown = trouble.steps.every(({ label }) => label === "Show");
+  if (type !== "stdio" || !enabled || phase === "Ready" || !isShown) return trouble;
+  return { ...trouble, steps: [{ label: "Logs", at: addressOf("servers", name, "logs") }] };
+}
+
+function addressOf(view: string, name: string, part?: string): string {
+  return openedAddress(view, name, part).slice(2);
 }
 
 function shareRepair(share: ShareStatus): Action | null {
@@ -124,13 +170,16 @@ function backendRepair(backend: BackendStatus): Action | null {
   const pending = backend.routes?.recovery_pending ?? null;
   if (pending !== null) return actionWith(actions, "route", backend.name, pending.route);
   // A restart brings no missing secret or program: the hint has the command for it.
-  const hint = troublesOf(backend.conditions)[0]?.hint ?? "";
-  return backend.phase === "Ready" || commandOf(hint) !== null
+  const command = commandOf(troublesOf(backend.conditions)[0]?.hint ?? "") ?? LOGS;
+  return backend.phase === "Ready" || !command.startsWith(LOGS)
     ? null
     : actionWith(actions, "restart", backend.name);
 }
 
+const LOGS = "mountaineer backends logs";
+
 function waitingTrouble(count: number): Trouble {
   const text = `${pluralize(count, "change")} ${count === 1 ? "waits" : "wait"} for your approval`;
-  return { tone: "warning", about: null, text, hint: null, action: null, at: "settings/approvals" };
+  const { at } = APPROVE;
+  return { tone: "warning", about: null, text, hint: null, action: null, at, steps: [APPROVE] };
 }

@@ -1,32 +1,29 @@
-// All shares, a card each.
+// All shares as rows that open into panels.
 import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.ts";
-import { actionsFor, actionWith } from "../../../api/labels/actions.ts";
-import { readyText, recoveryWindow, routeLabels, shareLabel } from "../../../api/labels/share-labels.ts";
-import { shareFacts } from "../../../api/labels/traffic-labels.ts";
-import { shareWhy } from "../../../api/labels/why.ts";
+import type { NumbersReport } from "../../../api/contract/numbers.ts";
+import { worstFirst } from "../../../api/labels/label.ts";
+import { shareLabel } from "../../../api/labels/share-labels.ts";
+import { linkText } from "../../../api/labels/traffic-labels.ts";
+import { bytesText } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
-import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import {
-  actionRow,
-  Copyable,
-  card,
-  cardHead,
-  code,
-  conditionList,
-  line,
-  loading,
-  mark,
-  nothing,
-} from "../parts/elements.ts";
-import { forText, shown } from "../parts/text.ts";
-import { whyDetails } from "../parts/why.ts";
-import { TimelineView } from "../timeline/timeline-view.ts";
+import { loading, mark, nothing, withCode } from "../parts/elements.ts";
+import { later } from "../parts/later.ts";
+import { useOpened } from "../parts/opened.ts";
+import { Table, type TableRow } from "../parts/table.ts";
+import { shown } from "../parts/text.ts";
+import { Strip, useNumbers } from "../plots/strip.ts";
+
+const SharePanel = later(async () => (await import("./share-panel.ts")).SharePanel);
+
+const TITLES = ["Share", "State", "Cable in use", "Read, written, last hour", "Last 24 h", "Free"];
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
+  const opened = useOpened("shares");
+  const numbers = useNumbers(app);
   if (status === null) return loading();
   const { shares, global } = status;
   if (shares.length === 0)
@@ -34,83 +31,47 @@ export function SharesView({ app }: ViewProps): ComponentChild {
       "No share is configured.",
       h("p", {}, h("a", { href: "#/shares/add" }, "Add a share"), "."),
     );
-  return [
-    h(
-      "div",
-      { key: "cards", class: "cards" },
-      shares.map((share) => h(ShareCard, { key: share.name, app, share, global, now })),
+  // Of one share there is nothing to choose.
+  const open = opened.open ?? (shares.length === 1 ? (shares[0]?.name ?? "") : "");
+  return h(Table, {
+    ...{ label: "Shares", titles: TITLES, opened: [open, (name: string | null) => opened.put(name ?? "")] },
+    rows: worstFirst(shares, (share) => shareLabel(share).tone).map((share) =>
+      shareRow({ app, share, global, now, isOpen: open === share.name, numbers }),
     ),
-    h(TimelineView, { key: "day", app }),
-  ];
+  });
 }
 
-interface ShareCardProps extends ViewProps {
+interface ShareRowProps extends ViewProps {
   readonly share: ShareStatus;
   readonly global: GlobalStatus;
   readonly now: number;
+  readonly isOpen: boolean;
+  readonly numbers: NumbersReport | null;
 }
 
-function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild {
-  const name = shown(share.name);
-  const state = shareLabel(share);
-  const actions = actionsFor({ shares: [share] });
-  const ready = readyText(share, global, now);
-  const back = ready === null ? null : actionWith(actions, "switch", share.name, "tb");
-  const own = actions.filter(({ id, isUseful }) => isUseful && id[1] === share.name);
-  const since = share.mount_state === "mounted" ? forText(share.last_switch_at, now) : null;
-  return card(
-    state.tone,
-    `Share ${name}`,
-    cardHead(name, state, since),
-    ready === null
-      ? null
-      : h(
-          "div",
-          { class: "ready" },
-          h("p", {}, ready),
-          back === null ? null : h(ActionButton, { app, action: back, kind: "main" }),
-        ),
-    h(
-      "div",
-      { class: "routes" },
-      routeLabels(share).map(({ route, label, host, isUsed, text, tone }) =>
-        h(
-          "div",
-          { key: route, class: isUsed ? "route used" : "route" },
-          h("span", { class: "route-name" }, label),
-          code(host),
-          mark(tone, text),
-          isUsed ? mark("plain", "in use") : null,
-        ),
-      ),
-    ),
-    h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
-    line("facts", shareFacts(share).join(" · ")),
-    windowLine(share, global, now),
-    line("problem", share.last_error),
-    // Leaves out `tb_ready` if the note above already says that Thunderbolt is ready, and has a button.
-    conditionList(
-      share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
-      now,
-    ),
-    whyDetails(shareWhy(share), now),
-    actionRow(
-      own
-        .filter((action) => action !== back)
-        .map((action) => h(ActionButton, { key: action.name, app, action })),
-    ),
-  );
+/** The cause is in the row until its panel is open, which has it too. */
+function shareRow({ app, share, global, now, isOpen, numbers }: ShareRowProps): TableRow {
+  const { name } = share;
+  const { text, tone, why } = shareLabel(share);
+  const own = numbers?.shares.find((each) => each.name === name);
+  return {
+    key: name,
+    cells: [
+      shown(name),
+      [
+        mark(tone, text),
+        why === null || isOpen ? null : h("span", { key: "why", class: "why" }, " ", withCode(why)),
+      ],
+      shown(linkText(share) ?? ""),
+      own !== undefined && trafficText(own),
+      own !== undefined && numbers !== null && h(Strip, { name, day: own.day, to: numbers.to }),
+      share.space !== undefined && bytesText(share.space.free_bytes),
+    ],
+    card: () => h(SharePanel, { app, share, global, now }),
+  };
 }
 
-/** Progress of the recovery window; null while none runs. */
-function windowLine(share: ShareStatus, global: GlobalStatus, now: number): ComponentChild | null {
-  const window = recoveryWindow(share, global, now);
-  if (window === null) return null;
-  const { text, steadyMs, wholeMs } = window;
-  return h(
-    "p",
-    { class: "window" },
-    h("progress", { max: wholeMs, value: steadyMs, "aria-label": text }),
-    ` ${text}`,
-  );
+function trafficText({ read_mb_s: read, written_mb_s: written }: NumbersReport["shares"][number]): string {
+  const rate = (value: number): string => (value >= 10 ? String(Math.round(value)) : value.toFixed(1));
+  return `${rate(read)} and ${rate(written)} MB/s`;
 }

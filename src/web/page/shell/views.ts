@@ -1,10 +1,6 @@
 // The views of the page and their parts, in the order of the navigation.
 import type { FunctionComponent } from "preact";
 import type { StatusReport } from "../../../api/contract/contract.ts";
-import { ApprovalsView } from "../approvals/approvals-view.ts";
-import { CatalogView } from "../catalog/catalog-view.ts";
-import { ConfigView } from "../config/config-view.ts";
-import { FleetView } from "../fleet/fleet-view.ts";
 import { HomeView } from "../home/home-view.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { later } from "../parts/later.ts";
@@ -18,6 +14,10 @@ import { SyncView } from "../sync/sync-view.ts";
 const ActivityView = later(async () => (await import("../records/activity-view.ts")).ActivityView);
 const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
 const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
+const ApprovalsView = later(async () => (await import("../approvals/approvals-view.ts")).ApprovalsView);
+const CatalogView = later(async () => (await import("../catalog/catalog-view.ts")).CatalogView);
+const ConfigView = later(async () => (await import("../config/config-view.ts")).ConfigView);
+const FleetView = later(async () => (await import("../fleet/fleet-view.ts")).FleetView);
 const ImportServers = later(async () => (await import("../add/import-servers.ts")).ImportServers);
 const PeopleView = later(async () => (await import("../settings/people-view.ts")).PeopleView);
 

@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { h } from "preact";
 import type { Action } from "../../../../src/api/labels/actions.ts";
-import { phaseLabel } from "../../../../src/api/labels/backend-labels.ts";
 import { msText } from "../../../../src/api/labels/label.ts";
 import { outcome } from "../../../../src/api/labels/outcome-labels.ts";
-import { mountText } from "../../../../src/api/labels/share-labels.ts";
 import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
@@ -20,8 +18,6 @@ import { clockText, forText, shown } from "../../../../src/web/page/parts/text.t
 import { useLoaded } from "../../../../src/web/page/parts/use-loaded.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
-import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
-import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -239,33 +235,4 @@ test("F2 unsaved changes of the Sync form are kept for their session", () => {
   assert.equal(unsavedSync({}), null, "another session's");
   form.set({ settings: changed });
   assert.equal(unsavedSync(session), null, "saved");
-});
-
-const at = (hour: number): string => new Date(Date.UTC(2026, 0, 1, hour)).toISOString();
-const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
-
-test("F2 time without a daemon is a separate stretch, also in words", () => {
-  const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
-  const mounted = () => mountText("mounted", "tb", null, "thunderbolt");
-  const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);
-  assertEach(
-    stretches,
-    ({ from, width, tone, text }) => [from * 24, width * 24, tone, text],
-    [
-      [4, 2, "good", "mounted over Thunderbolt"],
-      [6, 6, "unknown", "unknown"],
-      [12, 12, "good", "mounted over Thunderbolt"],
-    ],
-    "a gap of before it was configured is none of it",
-  );
-  const words = stretches.map((stretch) => stretchText(stretch, Date.parse(at(24))));
-  assert.match(words[2] ?? "", /:00:00: mounted over Thunderbolt for 12 h$/);
-  // A gap is cut to the time in which the server existed.
-  const gaps = [span(8, 13), span(20, 23)];
-  const gone = stretchesOf([span(12, 14), span(16, 21)], { ...day, gaps }, () => phaseLabel("Ready"));
-  const unknown = gone.filter(({ tone }) => tone === "unknown");
-  assertEach(unknown, ({ from, width }) => [Math.round(from * 24), Math.round(width * 24)], [
-    [12, 1],
-    [20, 1],
-  ]);
 });

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Condition } from "../../../../src/api/contract/contract.ts";
+import type { BackendStatus, Condition } from "../../../../src/api/contract/contract.ts";
 import { lineOfServer } from "../../../../src/web/page/config/editor-memory.ts";
-import { BackendCard, ServersView } from "../../../../src/web/page/servers/servers-view.ts";
+import { ServerPanel } from "../../../../src/web/page/servers/server-panel.ts";
+import { ServersView } from "../../../../src/web/page/servers/servers-view.ts";
 import { sampleConfig, sampleEdit } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { SAMPLE_NOW, secondsAgo } from "../../../api/sample-report.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { scriptedApp } from "../scripted-app.ts";
+import { type Scripted, scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
+
+/** A panel with the part that is open. */
+const panel = (app: Scripted, backend: BackendStatus, part: string | null = null) =>
+  mount(ServerPanel, { app, backend, now: SAMPLE_NOW, part, onPart() {} });
 
 const condition = (
   severity: Condition["severity"],
@@ -28,16 +33,12 @@ test("F2 a server's failure is shown once, with code in its hint; a notice is fo
       condition("error", `server tickets: ${reason}`, "check its `url`"),
     ],
   });
-  using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
+  using view = panel(scriptedApp({}), backend);
   const text = view.text();
   assert.equal(text.split(reason).length, 2, text);
   assert.match(text, /check its url/);
   assert.match(text, /1 noteinfo: it shares one folder list/);
-  using plain = mount(BackendCard, {
-    app: scriptedApp({}),
-    backend: { ...backend, conditions: [] },
-    now: SAMPLE_NOW,
-  });
+  using plain = panel(scriptedApp({}), { ...backend, conditions: [] });
   assert.match(plain.text(), /nothing listens there/);
   assert.doesNotMatch(plain.text(), /note/);
 });
@@ -45,11 +46,11 @@ test("F2 a server's failure is shown once, with code in its hint; a notice is fo
 test("F2 a pending entry links to the view that approves it", () => {
   const waits = { ...condition("warning", "Waits for approval"), code: "waiting_for_approval" };
   const backend = sampleBackend({ name: "files", conditions: [waits] });
-  using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
+  using view = panel(scriptedApp({}), backend);
   assert.match(view.text(), /Waits for approval.*Review and approve/);
 });
 
-test("F4 a card edits, disables, enables and removes its server; undo restores the earlier text", async () => {
+test("F4 a panel edits, disables, enables and removes its server; undo restores the earlier text", async () => {
   const backend = sampleBackend({ name: "files" });
   const edited = { ...sampleEdit(), changed: true, sha256: "after" };
   const before = sampleConfig();
@@ -65,7 +66,7 @@ test("F4 a card edits, disables, enables and removes its server; undo restores t
     { ...{ label: "Remove", shown: backend }, edits: [{ remove: "backends", name: "files" }] },
   ]) {
     const app = scriptedApp({ edit: edited, editText: edited });
-    using view = mount(BackendCard, { app, backend: shown, now: SAMPLE_NOW });
+    using view = panel(app, shown, "settings");
     view.named("button", `${label}: files`).fire("click");
     await eventually(() => app.undo !== null);
     const request = { edits, expected_sha256: before.sha256, source: "page" };
@@ -77,27 +78,23 @@ test("F4 a card edits, disables, enables and removes its server; undo restores t
   }
 });
 
-test("F4 without the owner's right a card disables and removes; Enable and Undo are offered only while allowed, and nothing for another machine's server", async () => {
+test("F4 without the owner's right a panel disables and removes; Enable and Undo are offered only while allowed, and nothing for another machine's server", async () => {
   const backend = sampleBackend({ name: "files" });
   const right = { expiresAt: null, mayRunCommands: true, ownerUntil: null };
   const without = scriptedApp({ edit: sampleEdit() }, { session: { ...right, mayRunCommands: false } });
   const buttons = /Edit|Disable|Remove/;
-  using none = mount(BackendCard, { app: without, backend, now: SAMPLE_NOW });
+  using none = panel(without, backend, "settings");
   assert.match(none.text(), /Edit.*Disable.*Remove/);
   none.named("button", "Disable: files").fire("click");
   await eventually(() => without.log.some((entry) => entry.startsWith("good:")));
   assert.equal(without.undo, null);
-  using off = mount(BackendCard, { app: without, backend: { ...backend, enabled: false }, now: SAMPLE_NOW });
+  using off = panel(without, { ...backend, enabled: false }, "settings");
   assert.doesNotMatch(off.text(), /Enable/);
-  using far = mount(BackendCard, {
-    app: scriptedApp(),
-    backend: { ...backend, type: "fleet" },
-    now: SAMPLE_NOW,
-  });
+  using far = panel(scriptedApp(), { ...backend, type: "fleet" }, "settings");
   assert.doesNotMatch(far.text(), buttons);
   const ownerUntil = new Date(Date.now() + 5_000).toISOString();
   const ending = scriptedApp({ edit: sampleEdit() }, { session: { ...right, ownerUntil } });
-  using view = mount(BackendCard, { app: ending, backend, now: SAMPLE_NOW });
+  using view = panel(ending, backend, "settings");
   view.named("button", "Disable: files").fire("click");
   await eventually(() => ending.log.some((entry) => entry.startsWith("good:")));
   assert.equal(ending.undo, null);
@@ -109,7 +106,7 @@ test("F4 Edit opens the configuration at the server's entry", () => {
   assert.equal(lineOfServer("backends:\n  a:\n    url: x\n  b: {}\n", "b", "yaml"), 4);
 });
 
-test("F2 a sleeping server is one line, from which it is started now or kept running; one with a problem has its card", async () => {
+test("F2 a sleeping server is started now or kept running from its row", async () => {
   const edited = { ...sampleEdit(), changed: true, sha256: "after" };
   const trouble = [condition("warning", "it is withheld")];
   const backends = [
@@ -120,11 +117,8 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   const status = gatewayReport(backends);
   const app = scriptedApp({ edit: edited, restart: { restarted: ["naps"] } }, { status });
   using view = mount(ServersView, { app });
-  assert.ok(view.named("div", "Sleeping servers"));
   const text = view.text();
-  assert.match(text, /napsAsleep14/);
-  assert.doesNotMatch(text, /(?:runs|troubled)Asleep14/);
-  assert.equal(text.split("Keep running").length, 2, text);
+  assert.match(text, /napsAsleepStart nowKeep running14/);
   view.named("button", "Keep running: naps").fire("click");
   const edits = [{ key: "backends.naps.start", value: '"always"' }];
   await eventually(() => app.log.some((entry) => entry.includes(JSON.stringify(edits))));
@@ -133,7 +127,7 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   assert.ok(!app.log.includes("? Restart naps?"), "nothing runs that could be asked about");
 });
 
-test("F2 from eight servers on, each is a line that opens to its card, those in trouble first, and a search finds them", async () => {
+test("F2 from eight servers on, each is a row, those in trouble first, and a search finds them", async () => {
   const cause = { text: "cannot be reached: nothing listens there", hint: null };
   const failed = (name: string) =>
     sampleBackend({ name, phase: "Failed", conditions: [{ ...condition("error", cause.text), cause }] });

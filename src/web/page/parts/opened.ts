@@ -1,0 +1,41 @@
+// The row that a view has opened and the part of its panel, which the address keeps: `#/servers?open=files&part=logs`.
+import { useEffect, useState } from "preact/hooks";
+
+export interface Opened {
+  /** null: no row was opened or closed yet. "": the row was closed. */
+  readonly open: string | null;
+  readonly part: string | null;
+  readonly put: (open: string, part?: string) => void;
+}
+
+/** `at`: the view's address behind `#/`. */
+export function useOpened(at: string): Opened {
+  const [given, setGiven] = useState(read);
+  useEffect(() => {
+    const follow = (): void => setGiven(read());
+    globalThis.addEventListener?.("hashchange", follow);
+    return () => globalThis.removeEventListener?.("hashchange", follow);
+  }, []);
+  return {
+    open: given.get("open"),
+    part: given.get("part"),
+    put(open, part) {
+      const address = openedAddress(at, open, part);
+      globalThis.history?.replaceState(null, "", address);
+      setGiven(parametersOf(address));
+    },
+  };
+}
+
+/** `#/servers?open=files&part=logs` */
+export function openedAddress(at: string, open: string, part?: string): string {
+  return `#/${at}?${new URLSearchParams({ open, ...(part === undefined ? {} : { part }) })}`;
+}
+
+function read(): URLSearchParams {
+  return parametersOf(globalThis.location?.hash ?? "");
+}
+
+function parametersOf(hash: string): URLSearchParams {
+  return new URLSearchParams(hash.split("?")[1] ?? "");
+}
