@@ -114,7 +114,9 @@ export function referenceText(reference: SecretReference): string {
 /** The reference within a text: `${VARIABLE}`, `${secret:NAME}`, `${file:PATH}`. */
 export function textReference(reference: SecretReference): string {
   if (reference.kind === "environment") return `\${${reference.variable}}`;
-  return `\${${isSpecialName(reference.name) ? reference.name : storedKey(reference.name)}}`;
+  // The log names no account, which is made from a digest of the user's token.
+  const name = reference.name.replace(/^(user:[^@]+)@.*$/s, "$1");
+  return `\${${isSpecialName(name) ? name : storedKey(name)}}`;
 }
 
 function isSpecialName(name: string): boolean {

@@ -22,10 +22,15 @@ const withSandbox = { skip: missingForSandbox() ?? false };
 /** Tools `whoami`, which tells the account, and `sum`, which counts the calls of its process. */
 const ANSWER = `
 let calls = 0;
+const at = new Date(0).toISOString();
+const task = { taskId: "one-for-all", status: "completed", createdAt: at, lastUpdatedAt: at, ttl: null };
 const answer = ({ id, method, params }, who) => {
   const result = method === "initialize"
-    ? { protocolVersion: "2025-06-18", capabilities: { tools: {}, resources: {} }, serverInfo: { name: "who", version: "1" } }
-    : method === "tools/list" ? { tools: [{ name: "whoami", inputSchema: { type: "object" } }] }
+    ? { protocolVersion: "2025-11-25", capabilities: { tools: {}, resources: { subscribe: true }, tasks: { list: {}, requests: { tools: { call: {} } } } }, serverInfo: { name: "who", version: "1" } }
+    : method === "tools/list" ? { tools: [{ name: "whoami", inputSchema: { type: "object" }, execution: { taskSupport: "optional" } }] }
+    : method === "tools/call" && params.task ? { task: { ...task, status: "working" } }
+    : method === "tasks/list" ? { tasks: [task] } : method === "tasks/get" ? task
+    : method === "tasks/result" ? { content: [{ type: "text", text: who }] }
     : method === "resources/list" ? { resources: [{ uri: "note:" + who, name: who }] }
     : method === "resources/templates/list" ? { resourceTemplates: [] }
     : method === "resources/read" ? { contents: [{ uri: params.uri, text: who }] }
@@ -257,5 +262,59 @@ test(
       await writeFile(b.file, before.replace(from, to));
       assert.match((await b.run(["config", "validate"])).stderr, found);
     }
+  },
+);
+
+test(
+  "E1 a session, an event, a task and a subscription of one user are of no use to another, though servers number them alike",
+  withSandbox,
+  async (t) => {
+    await using b = await startHome(t);
+    await ends(b.run(["users", "secret", "set", "ben", "key"], "for-ben"), 0);
+    const connected = (name: "ann" | "ben") => connectLight(b.url, { token: b.tokens[name] });
+    const taskId = "one-for-all";
+    for (const tool of ["own", "far"]) {
+      await using ann = await connected("ann");
+      await using ben = await connected("ben");
+      await ann.request("tools/call", { name: tool, arguments: {}, task: {} });
+      for (const method of ["tasks/get", "tasks/result", "tasks/cancel"])
+        await assert.rejects(ben.request(method, { taskId }), /Unknown task/, "Ann's");
+      assert.deepEqual((await ben.request("tasks/list"))["tasks"], []);
+      await ben.request("tools/call", { name: tool, arguments: {}, task: {} });
+      for (const [client, text] of [
+        [ann, "for-ann"],
+        [ben, "for-ben"],
+      ] as const)
+        assert.deepEqual((await client.request("tasks/result", { taskId }))["content"], [
+          { type: "text", text },
+        ]);
+    }
+    await using ann = await connected("ann");
+    await using ben = await connected("ben");
+    await assert.rejects(ben.request("resources/subscribe", { uri: "note:for-the-owner" }), /not found/);
+    const session = { "mcp-session-id": ann.sessionId ?? "", "mcp-protocol-version": "2025-11-25" };
+    const accept = { accept: "application/json, text/event-stream", "content-type": "application/json" };
+    const statusAs = async (name: "ann" | "ben", method: string, more = {}, sent: object | null = null) => {
+      const headers = { authorization: `Bearer ${b.tokens[name]}`, ...accept, ...session, ...more };
+      const body = sent === null ? {} : { body: JSON.stringify({ jsonrpc: "2.0", ...sent }) };
+      const response = await fetch(b.url, { method, headers, ...body });
+      await response.body?.cancel();
+      return response.status;
+    };
+    const call = { id: 7, method: "tools/call", params: { name: "own", arguments: {} } };
+    assert.equal(await statusAs("ann", "POST", {}, call), 200);
+    for (const [method, more, sent] of [
+      ["POST", {}, call],
+      ["POST", {}, { method: "notifications/cancelled", params: { requestId: 7 } }],
+      ["GET", {}, null],
+      ["GET", { "last-event-id": "1" }, null],
+      ["DELETE", {}, null],
+    ] as const)
+      assert.equal(
+        await statusAs("ben", method, more, sent),
+        404,
+        `${method} ${JSON.stringify(sent ?? more)}`,
+      );
+    assert.match(await ann.call("far"), /^for-ann/, "Ann's session goes on");
   },
 );

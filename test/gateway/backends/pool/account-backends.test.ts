@@ -1,6 +1,7 @@
 // Instances of users' accounts at one server: how many there are, which one ends for another's, and who gets none.
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { accountOf, textReference, userSecretName } from "../../../../src/secrets/reference.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench } from "./backend-pool-bench.ts";
@@ -33,4 +34,9 @@ it("E1 64 users have an instance at a server: the longest unused one ends for an
 
   assert.match(errorText(await call("u1", "u1@earlier")), /the account has ended here/);
   assert.match(errorText(await b.call()), /only for users of the file/, "a call without a client");
+});
+
+it("E1 what is shown of a user's secret names no digest of a token", () => {
+  const name = userSecretName("user:key", accountOf("a@b", "0123abcd"));
+  assert.equal(textReference({ kind: "stored", name }), "${user:key}");
 });
