@@ -1,4 +1,5 @@
 // Constants of MCP: versions, log levels, methods and capabilities.
+import { sha256Of } from "../runtime/files/sha256.ts";
 import { errorReply, INVALID_REQUEST, isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** Newest first. The gateway offers the first one to backends. */
@@ -136,6 +137,9 @@ export const LISTEN_FLAGS: Readonly<Record<ListKind, string>> = {
   resources: "resourcesListChanged",
   prompts: "promptsListChanged",
 };
+
+/** Of a sign-in at this address of the gateway. */
+export const elicitationIdOf = (address: string): string => sha256Of(address);
 
 /** Whether the client accepts elicitations of the mode; null: it does not declare elicitation. */
 export function takesElicitation({ elicitation }: JsonObject, mode: "form" | "url"): boolean | null {

@@ -6,8 +6,10 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { accountOf } from "../../secrets/reference.ts";
+import type { ClientHandle } from "../client-handle.ts";
 import type { Endpoint } from "../client-sign-in/protected-resource.ts";
 import type { LocalUsers } from "../middleware/incoming-auth.ts";
+import { elicitationIdOf, takesElicitation } from "../protocol.ts";
 import { type Answer, OAuthError } from "./answer.ts";
 import { continuingPage, escaped, page } from "./consent-pages.ts";
 import { cookieFrom, formFrom, queryFrom, setCookie } from "./request-parts.ts";
@@ -60,6 +62,8 @@ interface Waiting extends AccountEntry {
   readonly id: string;
   readonly base: string;
   readonly endsAtMs: number;
+  /** The clients that show the address to their users. */
+  readonly shownBy: Set<ClientHandle>;
   wrong: number;
   /** null: no token has been typed. */
   attempt: Attempt | null;
@@ -85,15 +89,15 @@ export class AccountSignIns {
   }
 
   /** The address at which this user signs in, which is the same until that has ended. It names no one. */
-  addressFor({ backend, user, entry }: AccountEntry, base: string): string {
+  addressFor({ backend, user, entry }: AccountEntry, base: string, client: ClientHandle): string {
     const isIt = (one: Waiting): boolean =>
       one.backend === backend && one.user === user && one.entry === entry && one.base === base;
-    const found = this.#living().find(isIt);
-    if (found !== undefined) return addressOf(found);
-    const id = randomBytes(16).toString("base64url");
-    const endsAtMs = this.#parts.clock.monotonicMs() + LIFE_MS;
-    const waiting: Waiting = { id, backend, user, entry, base, endsAtMs, wrong: 0, attempt: null };
-    this.#waiting.set(id, waiting);
+    const waiting = this.#living().find(isIt) ?? {
+      ...{ id: randomBytes(16).toString("base64url"), backend, user, entry, base, wrong: 0, attempt: null },
+      ...{ endsAtMs: this.#parts.clock.monotonicMs() + LIFE_MS, shownBy: new Set<ClientHandle>() },
+    };
+    if (takesElicitation(client.capabilities, "url") === true) waiting.shownBy.add(client);
+    this.#waiting.set(waiting.id, waiting);
     return addressOf(waiting);
   }
 
@@ -173,6 +177,8 @@ export class AccountSignIns {
     const { user, backend } = waiting;
     this.#parts.record("account.connected", backend, `user ${user} has signed in to the own account`);
     this.#parts.connected(waiting);
+    const done = { elicitationId: elicitationIdOf(addressOf(waiting)) };
+    for (const client of waiting.shownBy) client.notify("notifications/elicitation/complete", done);
     return connectedPage(
       waiting,
       accountName,

@@ -5,7 +5,7 @@ import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { AccountEntry, BeginSignIn } from "../authorization-server/account-sign-ins.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
-import type { Principal, ReachedAt } from "../client-handle.ts";
+import type { ClientHandle, Principal } from "../client-handle.ts";
 import { isOfEntry } from "../client-sign-in/granted-access.ts";
 import { type Grant, type GrantLimits, type GrantStore, Grants } from "../client-sign-in/grants.ts";
 import { isConnectPath, isServerPath, ownEndpoint } from "../client-sign-in/protected-resource.ts";
@@ -68,12 +68,13 @@ export class ClientGrants implements Disposable {
   /** Where the user signs in to the own account, at the gateway's address that the client uses; or why there is no page. */
   async connectAt(
     account: AccountEntry,
-    address: ReachedAt | undefined,
+    client: ClientHandle,
   ): Promise<{ readonly url: string } | { readonly closedBecause: string }> {
+    const { address } = client;
     if (address === undefined) return { closedBecause: "this client has no address of the gateway" };
     const endpoint = ownEndpoint(address, this.#parts.rules().config.server?.publicUrl ?? null);
     if ("closedBecause" in endpoint) return endpoint;
-    return { url: (await this.server()).accounts.addressFor(account, endpoint.base) };
+    return { url: (await this.server()).accounts.addressFor(account, endpoint.base, client) };
   }
 
   /** Reads the grants, if the configuration lets clients have some. */

@@ -447,7 +447,7 @@ export class Gateway implements AsyncDisposable {
       remembered: this.#lists,
       routeOverrides: this.#names.routeOverrides,
       signIn: (...whose) => this.#signIns?.notice(...whose) ?? null,
-      connectAt: (account, { address }) => this.clients.connectAt(account, address),
+      connectAt: (...whose) => this.clients.connectAt(...whose),
       openTransport: backendTransports({
         ...options,
         warden: this.#warden,

@@ -9,7 +9,7 @@ import {
   startAuthorizationServer,
 } from "../../gateway/backends/server-sign-in/authorization-server.ts";
 import { startProtectedServer } from "../../gateway/backends/server-sign-in/protected-server.ts";
-import { connectLight, type LightReply } from "../../mcp/light-client.ts";
+import { connectLight } from "../../mcp/light-client.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -60,11 +60,6 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
       await using client = await connectLight(at, { token });
       const reply = await client.ask("tools/call", { name: "whoami", arguments: {} });
       return "error" in reply ? reply.error.message : Object(reply.result["content"])[0].text;
-    },
-    /** The reply to a call of a client with these capabilities, of the older protocol. */
-    async replied(token: string, capabilities = {}): Promise<LightReply> {
-      await using client = await connectLight(url, { token, capabilities });
-      return client.ask("tools/call", { name: "whoami", arguments: {} });
     },
     /** Where a user signs in, as his call is told. */
     async address(token: string, at = url): Promise<string> {

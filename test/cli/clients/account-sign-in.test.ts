@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { agree, GIVEN_CLIENT } from "../../gateway/backends/server-sign-in/authorization-server.ts";
+import { connectLight } from "../../mcp/light-client.ts";
 import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -133,7 +134,10 @@ test("E1 a call tells the user where to sign in: the page asks for the own token
   await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("whoami"));
   const address = await b.address(b.tokens.ben);
   assert.equal(await b.address(b.tokens.ben), address, "the same until it has ended");
-  const elicited = await b.replied(b.tokens.ben, { elicitation: { url: {} } });
+  const capabilities = { elicitation: { url: {} } };
+  await using asking = await connectLight(b.url, { token: b.tokens.ben, capabilities });
+  await asking.listen();
+  const elicited = await asking.ask("tools/call", { name: "whoami", arguments: {} });
   assert.ok("error" in elicited && elicited.error.code === -32042);
   assert.equal(Object(elicited.error.data).elicitations[0].url, address);
   const headers = { authorization: `Bearer ${b.tokens.ben}` };
@@ -156,6 +160,10 @@ test("E1 a call tells the user where to sign in: the page asks for the own token
   assert.equal((await visit(address, { arrival: offered.arrival }, "")).status, 403, "without our Origin");
   const connected = await visit(address, { arrival: offered.arrival });
   assert.match(connected.text, /is now the one of <b>ben<\/b>/);
+  const { elicitationId } = Object(elicited.error.data).elicitations[0];
+  const isDone = ({ method }: { method?: unknown }) => method === "notifications/elicitation/complete";
+  const notice = await eventually(async () => asking.notices.find(isDone));
+  assert.deepEqual(notice?.["params"], { elicitationId }, "its client is notified");
   assert.equal((await visit(address, { arrival: offered.arrival })).status, 410, "once");
   assert.equal((await visit(callback)).status, 410, "a used state");
 

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { AccountSignIns } from "../../../src/gateway/authorization-server/account-sign-ins.ts";
 import { OAuthError } from "../../../src/gateway/authorization-server/answer.ts";
+import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { accountOf } from "../../../src/secrets/reference.ts";
@@ -29,6 +30,7 @@ test("E1 the address of a sign-in dies in ten minutes, is served at the base whe
     connected: () => {},
     record: () => {},
   });
+  const client = { capabilities: {} } as ClientHandle;
   const account = { backend: "far", user: "ben", entry: accountOf("ben", sha256Of("a-token")) };
   const base = "https://team.example.com/gateway";
   const statusAt = async (address: string, at: string): Promise<number> => {
@@ -41,19 +43,19 @@ test("E1 the address of a sign-in dies in ten minutes, is served at the base whe
       await answer.catch((error: unknown) => (error instanceof OAuthError ? error : Promise.reject(error)))
     ).status;
   };
-  const address = signIns.addressFor(account, base);
+  const address = signIns.addressFor(account, base, client);
   assert.equal(await statusAt(address, base), 200);
   assert.equal(await statusAt(address, "http://127.0.0.1:9000"), 410);
   await clock.advance(10 * 60_000 - 1);
   assert.equal(await statusAt(address, base), 200);
   await clock.advance(1);
   assert.equal(await statusAt(address, base), 410);
-  const next = signIns.addressFor(account, base);
+  const next = signIns.addressFor(account, base, client);
   assert.notEqual(next, address);
   served = "";
   assert.equal(await statusAt(next, base), 410, "its server has no accounts any longer");
   served = "far";
-  const last = signIns.addressFor(account, base);
+  const last = signIns.addressFor(account, base, client);
   users = read([]);
   assert.equal(await statusAt(last, base), 410);
 });

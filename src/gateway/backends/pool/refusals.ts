@@ -1,6 +1,5 @@
 // The errors of calls that no instance takes, and of those that are not repeated.
 
-import { sha256Of } from "../../../runtime/files/sha256.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -9,7 +8,7 @@ import {
   type Reply,
   type RpcError,
 } from "../../json-rpc.ts";
-import { takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
+import { elicitationIdOf, takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import { oneLine } from "../instance/failures.ts";
 import type { SignInNotice } from "../policy/condition-rows.ts";
 import { mayComeBack } from "./pool-instance.ts";
@@ -39,7 +38,7 @@ export function signInNeeded(
   const message = `${what}; sign in with your own account`;
   if (takesElicitation(declared, "url") !== true)
     return errorReply(BACKEND_UNAVAILABLE, `${message}: open ${at.url} and then repeat the call`);
-  const elicitation = { mode: "url", elicitationId: sha256Of(at.url), url: at.url, message };
+  const elicitation = { mode: "url", elicitationId: elicitationIdOf(at.url), url: at.url, message };
   return errorReply(URL_ELICITATION_REQUIRED, message, { elicitations: [elicitation] });
 }
 

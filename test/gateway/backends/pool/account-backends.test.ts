@@ -36,7 +36,7 @@ it("E1 64 users have an instance at a server: the longest unused one ends for an
   assert.match(errorText(await b.call()), /only for users of the file/, "a call without a client");
 });
 
-it("E1 what is shown of a user's secret names no digest of a token", () => {
+it("E1 the text of a user's secret names no digest of a token", () => {
   const name = userSecretName("user:key", accountOf("a@b", "0123abcd"));
   assert.equal(textReference({ kind: "stored", name }), "${user:key}");
 });
