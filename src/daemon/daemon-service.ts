@@ -105,6 +105,9 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     },
     /** True once the share was observed since the start; until then, its status is the stored one. */
     isObserved: (share: string): boolean => engine.view(share).observed !== null,
+    /** The report of the program that serves the share's mount; null: none is known. */
+    moving: (share: string) => engine.view(share).moving ?? null,
+    takeCalls: gateway.takeCalls,
     handing: createServiceRelease({ ...parts, ...shares, clock, previous: options.previous }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,

@@ -134,6 +134,9 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       }
       if (!(await settlesWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
     },
+    /** See `CallMinutes.take`. */
+    takeCalls: (visit: Parameters<Gateway["serving"]["minutes"]["take"]>[0]): void =>
+      current()?.serving.minutes.take(visit),
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     audit: (record: Parameters<Gateway["record"]>[0]): void => current()?.record(record),
     /** Serves one client over lines of JSON-RPC. */

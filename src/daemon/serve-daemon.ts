@@ -20,13 +20,13 @@ import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import type { SentinelService } from "./daemon-service.ts";
-import { createNumbers } from "./events/numbers.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { limitHeapAfterStart } from "./heap-settings.ts";
 import { openManagement } from "./management.ts";
+import { keepNumbers } from "./numbers/numbers-file.ts";
 
 /** How long a handover waits for commands under way, ms. */
 const COMMANDS_MS = 5_000;
@@ -87,6 +87,19 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
       isObserved: service.isObserved,
     }),
   );
+  const numbers = sockets.use(
+    await keepNumbers({
+      home,
+      follows: predecessor !== null,
+      clock,
+      logger,
+      bus: service.bus,
+      status: () => service.control.status(),
+      isObserved: service.isObserved,
+      moving: service.moving,
+      takeCalls: service.takeCalls,
+    }),
+  );
   const common = {
     ...service.control,
     status: () => service.measuredStatus(),
@@ -99,7 +112,7 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
     }),
     daemonLog,
     timeline: () => timeline.timeline(),
-    ...createNumbers(clock, () => service.control.status()),
+    ...numbers.control,
     handOver: (_: null, asker: AbortSignal) => handover.begin(asker),
   };
   const events = service.stream;

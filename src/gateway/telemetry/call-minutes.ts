@@ -1,9 +1,10 @@
-// Calls, errors and latency of each backend: in the last five minutes, and since the start.
+// Calls, errors and latency of each backend: in the last five minutes, since the start, and since they were last taken.
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { bucketOf, CALLS, ERRORS, TALLY_LENGTH } from "./latency-buckets.ts";
 
 export const MINUTE_MS = 60_000;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
@@ -61,6 +62,15 @@ export class CallMinutes {
     return this.#backends.get(backend)?.counts(this.#minute) ?? NO_CALLS;
   }
 
+  /** Passes on what was counted since the last time; each tally is cleared when `visit` returns. */
+  take(visit: (backend: string, tally: Uint32Array) => void): void {
+    for (const [name, { tally }] of this.#backends) {
+      if (tally[CALLS] === 0) continue;
+      visit(name, tally);
+      tally.fill(0);
+    }
+  }
+
   get #minute(): number {
     return Math.floor(this.#clock.wallMs() / MINUTE_MS);
   }
@@ -108,6 +118,8 @@ interface Minute {
 
 /** The minutes of one backend. */
 class BackendMinutes {
+  /** Counts since they were taken last, in the order of `latency-buckets.ts`. */
+  readonly tally = new Uint32Array(TALLY_LENGTH);
   #calls = 0;
   #errors = 0;
   /** The last minutes with calls, in the order in which they began. */
@@ -120,9 +132,16 @@ class BackendMinutes {
     this.#errors += failed;
     current.calls += 1;
     current.errors += failed;
+    this.#add(CALLS, 1);
+    this.#add(ERRORS, failed);
     if (tookMs === null) return;
+    this.#add(bucketOf(tookMs), 1);
     const tenths = Math.max(RANGE.lowest, Math.min(RANGE.highest, Math.round(tookMs * PER_MS)));
     current.durations.record(tenths);
+  }
+
+  #add(index: number, count: number): void {
+    this.tally[index] = (this.tally[index] ?? 0) + count;
   }
 
   counts(now: number): CallCounts {

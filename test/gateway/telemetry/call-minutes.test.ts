@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { CallMinutes, MINUTE_MS, MOST_BACKENDS } from "../../../src/gateway/telemetry/call-minutes.ts";
+import { bucketOf, CALLS, ERRORS } from "../../../src/gateway/telemetry/latency-buckets.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
@@ -121,4 +122,24 @@ test("for any number of backends, a bounded number is counted", async () => {
   for (let nth = 0; nth < MOST_BACKENDS + 3; nth++) await took(`b${nth}`, 0);
   assertEach([0, 2, 3], (nth) => minutes.of(`b${nth}`).calls, [0, 0, 1]);
   assert.equal(minutes.of(`b${MOST_BACKENDS + 2}`).calls, 1);
+});
+
+test("F9 tallies have each call once, by duration; a cancelled one has none", async () => {
+  const { minutes, took } = bench();
+  for (const ms of [10, 10, 300]) await took("files", ms);
+  await took("files", 10, errorReply(-32603, "no"));
+  await took("files", 5, OK, AbortSignal.abort());
+  const taken = (): Record<string, [number, number][]> => {
+    const all: Record<string, [number, number][]> = {};
+    minutes.take((name, tally) => {
+      all[name] = [...tally.entries()].filter(([, count]) => count > 0);
+    });
+    return all;
+  };
+  const buckets: [number, number][] = [
+    [bucketOf(10), 3],
+    [bucketOf(300), 1],
+  ];
+  assert.deepEqual(taken(), { files: [...buckets, [CALLS, 5], [ERRORS, 1]] });
+  assert.deepEqual(taken(), {});
 });

@@ -1,0 +1,260 @@
+// Counts what happens to shares and servers over time: every ten seconds, from the state, the events, the traffic of mounts and
+// the tallies of calls. A slot without a reading is unknown.
+import type { StatusReport } from "../../api/contract/contract.ts";
+import { backendImpact, type Impact, shareImpact } from "../../api/labels/impact.ts";
+import type { Bus } from "../../runtime/bus.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ServiceTransition } from "../events/service-transitions.ts";
+import type { Sums } from "./slots.ts";
+import { KEYS, Subject, TICK_MS, type Traffic } from "./subject.ts";
+
+/** At most so many servers have numbers, and as many shares. */
+export const MOST_SUBJECTS = 250;
+/** The limit of all packed slots, in bytes. */
+export const MOST_BYTES = 1_400_000;
+/** The state is read after an event, and after so many ticks without one. */
+const LOOK_EVERY = 6;
+/** If wall time passes so much faster than the clock of delays, ms, the machine slept or the clock was set. */
+const JUMP_MS = 5_000;
+/** After so long without a tick, ms, nobody knows what happened. */
+const UNWATCHED_MS = 60_000;
+const DAY_TICKS = (24 * 3_600_000) / TICK_MS;
+/** The connections of an unused share also send a little, in KiB: it is counted later, with more; and it is no reason to write. */
+const LITTLE_KIB = { counted: 64, written: 1_024 };
+
+export interface NumbersOptions {
+  readonly clock: Clock;
+  readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
+  readonly status: () => Pick<StatusReport, "shares" | "backends">;
+  /** True once a share was observed since the start; until then, its status is the stored one. */
+  readonly isObserved: (share: string) => boolean;
+  /** The report of the program that serves the share's mount; null: none is known. */
+  readonly moving: (share: string) => Traffic | null;
+  /** Passes on the calls since the last time. */
+  readonly takeCalls: (visit: (server: string, tally: Uint32Array) => void) => void;
+}
+
+interface Listed {
+  readonly name: string;
+  readonly state: Sums;
+  readonly impact: Impact;
+  /** Calls since the start. */
+  readonly calls: number;
+}
+
+/**
+ * Starts counting. `before`: the subjects of the previous daemon. `follows`: it has just handed over, so the time since its
+ * last tick is known.
+ */
+export function startNumbers(options: NumbersOptions, before: readonly Subject[], follows: boolean) {
+  const { clock, bus, status, isObserved, moving, takeCalls } = options;
+  const byName = (of: Subject["of"]) =>
+    new Map(before.flatMap((one) => (one.of === of ? [[one.name, one] as const] : [])));
+  const shares = byName("share");
+  const servers = byName("server");
+  let configured = { shares: new Set<string>(), servers: new Set<string>() };
+  let hasNews = false;
+  let wasSetBack = false;
+  let trafficKib = 0;
+  let isStale = true;
+  let ticks = 0;
+  let wallMs = clock.wallMs();
+  let monotonicMs = clock.monotonicMs();
+  let done = Math.floor(wallMs / TICK_MS);
+  for (const subject of before) subject.dropAfter(done);
+  const until = Math.max(...before.map((subject) => subject.until));
+  if (follows && done - until <= UNWATCHED_MS / TICK_MS) done = Math.min(done, until);
+  for (const subject of before) subject.skipTo(done);
+  const all = (): readonly Subject[] => [...shares.values(), ...servers.values()];
+
+  const look = (): void => {
+    isStale = false;
+    const now = status();
+    const listedShares = now.shares.map((share): Listed => {
+      const { name, active_interface: route } = share;
+      const impact = shareImpact(share);
+      const state: [number, number][] = isObserved(name)
+        ? [
+            [KEYS[route], 1],
+            [KEYS[impact], 1],
+          ]
+        : [];
+      return { name, state: new Map(state), impact, calls: 0 };
+    });
+    const listedServers = (now.backends ?? []).map((server): Listed => {
+      const impact = backendImpact(server);
+      return { name: server.name, state: new Map([[KEYS[impact], 1]]), impact, calls: server.calls };
+    });
+    if (admit(shares, "share", listedShares, done)) hasNews = true;
+    if (admit(servers, "server", listedServers, done)) hasNews = true;
+    configured = { shares: namesOf(listedShares), servers: namesOf(listedServers) };
+    bound(all());
+    isStale ||= listedShares.some(({ state }) => state.size === 0);
+  };
+  const countTraffic = (subject: Subject, hasEnded: boolean): void => {
+    const now = moving(subject.name);
+    const last = subject.traffic;
+    subject.traffic = now;
+    if (now === null) return;
+    if (hasEnded) subject.count("measured", 1);
+    if (last === null) return;
+    const written = passed(last.bytesUp, now.bytesUp);
+    const read = passed(last.bytesDown, now.bytesDown);
+    if (written + read < LITTLE_KIB.counted) {
+      subject.traffic = { ...last, pauses: now.pauses };
+    } else {
+      subject.count("written", written);
+      subject.count("read", read);
+      trafficKib += written + read;
+    }
+    const waits = now.pauses - last.pauses;
+    subject.count("waits", waits);
+    if (waits > 0) subject.count("waited", 1);
+  };
+  /** Ends the ticks until now. `isLast`: also what was counted in the present one. */
+  const endTicks = (isLast: boolean): void => {
+    const [wall, monotonic] = [clock.wallMs(), clock.monotonicMs()];
+    const watched = monotonic - monotonicMs;
+    const isGap = watched > UNWATCHED_MS || Math.abs(wall - wallMs - watched) > JUMP_MS;
+    [wallMs, monotonicMs] = [wall, monotonic];
+    const now = Math.floor(wall / TICK_MS);
+    if (isGap || now < done) {
+      for (const subject of all()) {
+        subject.settle(done);
+        subject.dropAfter(now);
+        subject.skipTo(now);
+      }
+      wasSetBack ||= now < done;
+      done = now;
+    }
+    takeCalls((name, tally) => {
+      const server = servers.get(name);
+      for (const [key, calls] of server === undefined ? [] : tally.entries()) {
+        if (calls > 0) server?.counted.set(key, (server.counted.get(key) ?? 0) + calls);
+      }
+    });
+    for (const [name, subject] of shares) if (configured.shares.has(name)) countTraffic(subject, done < now);
+    if (isStale || ticks % LOOK_EVERY === 0) look();
+    ticks += 1;
+    for (const subject of all()) {
+      hasNews ||= isNews(subject.counted);
+      if (done < now) subject.endTicks(now);
+      else if (isLast) subject.endTicks(now + 1);
+    }
+    hasNews ||= trafficKib > LITTLE_KIB.written;
+    done = now;
+  };
+  const unsubscribe = bus.subscribe((transition) => {
+    const { name } = transition;
+    if (/^(?:share|backend|config)\./.test(name)) isStale = true;
+    if (name === "share.failover" || name === "share.recovered" || name === "share.switched") {
+      if (transition.to === "tb" || transition.to === "fallback")
+        shares.get(transition.share)?.count(`moved_to_${transition.to}`, 1);
+    } else if (name === "share.error" || name === "share.vanished") {
+      shares.get(transition.share)?.count("failed", 1);
+    } else if (name === "backend.ready") {
+      servers.get(transition.backend)?.count("starts", 1);
+    } else if (name === "backend.ended") {
+      servers.get(transition.backend)?.count("failures", 1);
+    } else if (name === "backend.phase" && transition.to === "Failed") {
+      servers.get(transition.backend)?.count("failed", 1);
+    }
+  });
+  const beat = (): void => {
+    endTicks(false);
+    timer = clock.setTimer(TICK_MS - (clock.wallMs() % TICK_MS), beat);
+  };
+  look();
+  let timer = clock.setTimer(TICK_MS - (wallMs % TICK_MS), beat);
+
+  return {
+    shares,
+    servers,
+    get configured() {
+      return configured;
+    },
+    /** Adds all ticks that have ended; returns the first one that has not. */
+    settle(): number {
+      for (const subject of all()) subject.settle(done);
+      return done;
+    },
+    /** What is new since the last time: `set_back` if a part of the past was dropped; null: nothing. */
+    takeNews(): "counted" | "set_back" | null {
+      const news = wasSetBack ? "set_back" : hasNews ? "counted" : null;
+      wasSetBack = false;
+      hasNews = false;
+      trafficKib = 0;
+      return news;
+    },
+    [Symbol.dispose]() {
+      timer[Symbol.dispose]();
+      unsubscribe();
+      endTicks(true);
+      for (const subject of all()) subject.settle(done);
+    },
+  };
+}
+
+/** Drops the oldest slots of the largest levels until all take `MOST_BYTES` at most. */
+function bound(subjects: readonly Subject[]): void {
+  const levels = subjects.flatMap((subject) => Object.values(subject.levels));
+  let most = Math.max(0, ...levels.map(({ bytes }) => bytes));
+  while (levels.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_BYTES) {
+    most *= 0.9;
+    for (const level of levels) level.bound(most);
+  }
+}
+
+function namesOf(listed: readonly Listed[]): Set<string> {
+  return new Set(listed.map(({ name }) => name));
+}
+
+/** KiB that have passed; a remounted share counts from 0. */
+function passed(before: number, now: number): number {
+  return Math.floor(now / 1_024) - (now < before ? 0 : Math.floor(before / 1_024));
+}
+
+function isNews(counted: Sums): boolean {
+  for (const key of counted.keys()) {
+    if (key !== KEYS.measured && key !== KEYS.read && key !== KEYS.written) return true;
+  }
+  return false;
+}
+
+/**
+ * Gives numbers to all that is listed while there is room, then to what has trouble, and to the busiest. Returns whether a
+ * state has changed.
+ */
+function admit(
+  subjects: Map<string, Subject>,
+  of: Subject["of"],
+  listed: readonly Listed[],
+  now: number,
+): boolean {
+  const byName = new Map(listed.map((one) => [one.name, one]));
+  const missing = listed.filter(({ name }) => !subjects.has(name));
+  if (subjects.size + missing.length > MOST_SUBJECTS) {
+    const worth = ({ name, calls }: Pick<Listed, "name" | "calls">): readonly [number, number] => {
+      const found = byName.get(name);
+      if (found === undefined) return [0, calls];
+      const isTroubled = found.impact === "failed" || now - (subjects.get(name)?.failedAt ?? 0) < DAY_TICKS;
+      return [isTroubled ? 2 : 1, calls];
+    };
+    const ranked = [...subjects.values(), ...missing]
+      .map((one) => ({ name: one.name, worth: worth(one) }))
+      .sort(({ worth: a }, { worth: b }) => b[0] - a[0] || b[1] - a[1]);
+    const chosen = new Set(ranked.slice(0, MOST_SUBJECTS).map(({ name }) => name));
+    for (const name of [...subjects.keys()].filter((each) => !chosen.has(each))) subjects.delete(name);
+    missing.splice(0, missing.length, ...missing.filter(({ name }) => chosen.has(name)));
+  }
+  for (const { name, calls } of missing) {
+    const made = new Subject(of, name, now);
+    made.calls = calls;
+    subjects.set(name, made);
+  }
+  let hasChanged = false;
+  for (const [name, subject] of subjects) {
+    if (subject.become(byName.get(name)?.state ?? new Map(), now)) hasChanged = true;
+  }
+  return hasChanged;
+}
