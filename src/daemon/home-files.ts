@@ -31,6 +31,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "management\\.json", as: "token", movesOnly: true },
   { path: "(?:state|import-waits)\\.json|fleet/ca\\.pem", as: "text" },
   // What belongs to this machine, to a process, or can be made again.
+  // `timeline.json` is of an earlier version.
   { path: "(?:aliases|daemon|lock|moved|origin|timeline)\\.json" },
   { path: "(?:audit|numbers|sessions)\\.jsonl" },
   { path: "(?:secrets\\.)?lock\\.db" },

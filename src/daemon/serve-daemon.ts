@@ -20,7 +20,6 @@ import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import type { SentinelService } from "./daemon-service.ts";
-import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
@@ -76,17 +75,6 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
   stack.use(sockets);
   const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
   await keepBuild(options, parts);
-  const timeline = sockets.use(
-    await keepTimeline({
-      home,
-      follows: predecessor !== null,
-      clock,
-      logger,
-      bus: service.bus,
-      status: () => service.control.status(),
-      isObserved: service.isObserved,
-    }),
-  );
   const numbers = sockets.use(
     await keepNumbers({
       home,
@@ -111,7 +99,6 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
       editText: service.control.editText,
     }),
     daemonLog,
-    timeline: () => timeline.timeline(),
     ...numbers.control,
     handOver: (_: null, asker: AbortSignal) => handover.begin(asker),
   };

@@ -48,7 +48,6 @@ import {
 } from "../contract/people.ts";
 import { answerReportShape, answerRequest, questionsReportShape } from "../contract/questions.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
-import { timelineReportShape } from "../contract/timeline.ts";
 import {
   approveToolsReportShape,
   approveToolsRequest,
@@ -269,11 +268,6 @@ export const OPERATIONS = {
   audit: operation("POST audit", {
     input: auditRequest,
     output: auditReportShape,
-    counts: "records",
-  }),
-  /** The states of shares and backends over the last day. */
-  timeline: operation("GET timeline", {
-    output: timelineReportShape,
     counts: "records",
   }),
   /** Numbers of the last hour and day for each share and server. */

@@ -29,11 +29,11 @@ const HEADER = '{"numbers":1}';
 export const SAVE_EVERY_MS = 300_000;
 /** The limit of the file and of the new one that replaces it, together, in bytes. */
 export const MOST_FILE_BYTES = 4_000_000;
-/** A file is replaced when it has grown by half and by so much, in bytes, so that reading it takes little time. */
+/** A file is replaced when it has grown by half and by these bytes, so that reading it takes little time. */
 const GROWTH_BYTES = 128 * 1_024;
 /** Deadline for reading the file and for the last save, ms: a disk without an answer must not delay a start or a stop. */
 const DISK_MS = 2_000;
-/** So many lines are read or written between two turns of the event loop. */
+/** The number of lines that are read or written in one turn of the event loop. */
 const LINES_A_TURN = 16;
 
 /** `slots`: packed slots of each width; `more`: packed ticks; both in base64. Each line begins with its CRC-32. */
@@ -72,7 +72,7 @@ export async function keepNumbers(options: StoredNumbersOptions) {
   const writeAll = async (): Promise<void> => {
     size = null;
     const lines = [HEADER];
-    numbers.settle();
+    numbers.catchUp();
     for (const subject of [...numbers.shares.values(), ...numbers.servers.values()]) {
       if (lines.length % LINES_A_TURN === 0) await setImmediate();
       subject.takeUnsaved();
@@ -86,7 +86,7 @@ export async function keepNumbers(options: StoredNumbersOptions) {
   };
   const append = async (before: number): Promise<void> => {
     size = null;
-    numbers.settle();
+    numbers.catchUp();
     const lines = [...numbers.shares.values(), ...numbers.servers.values()].flatMap((subject) => {
       const packed = subject.takeUnsaved();
       return packed === null ? [] : [`${lineOf(subject, { more: base64(packed) })}\n`];
@@ -94,7 +94,7 @@ export async function keepNumbers(options: StoredNumbersOptions) {
     const content = Buffer.from(lines.join(""));
     const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
     try {
-      // Another size: somebody else has written, so what this daemon knows replaces it at the next save.
+      // Another size: another program has written to it, so the next save replaces it.
       if ((await file.stat()).size !== before) throw new Error("the file was changed");
       await file.writeFile(content);
       await file.datasync();

@@ -31,12 +31,12 @@ interface Known {
   readonly shares: ReadonlyMap<string, Subject>;
   readonly servers: ReadonlyMap<string, Subject>;
   readonly configured: { readonly shares: ReadonlySet<string>; readonly servers: ReadonlySet<string> };
-  readonly settle: () => number;
+  readonly catchUp: () => number;
 }
 
 export function numbersReport(known: Known, nowMs: number): NumbersReport {
-  const { shares, servers, configured, settle } = known;
-  const now = settle();
+  const { shares, servers, configured, catchUp } = known;
+  const now = catchUp();
   const withDay = (subjects: ReadonlyMap<string, Subject>, names: ReadonlySet<string>) =>
     [...names].flatMap((name) => {
       const subject = subjects.get(name);
@@ -74,7 +74,7 @@ export function numbersReport(known: Known, nowMs: number): NumbersReport {
 export function seriesReport(known: Known, { of, name, span }: InputOf<"series">): Series {
   const { level, slots } = SPANS[span];
   const subject = (of === "share" ? known.shares : known.servers).get(name) ?? null;
-  const { all, from } = slotsOf(subject, level, slots, known.settle());
+  const { all, from } = slotsOf(subject, level, slots, known.catchUp());
   const stepMs = LEVELS[level].width * TICK_MS;
   const timeOf = (slot: number): string => isoTime(slot * stepMs);
   const items = <T>(owner: Subject["of"], itemOf: (sums: Sums) => T | null): (T | null)[] =>

@@ -8,19 +8,19 @@ import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Sums } from "./slots.ts";
 import { KEYS, Subject, TICK_MS, type Traffic } from "./subject.ts";
 
-/** At most so many servers have numbers, and as many shares. */
+/** Maximum number of servers that have numbers; also of shares. */
 export const MOST_SUBJECTS = 250;
 /** The limit of all packed slots, in bytes. */
 export const MOST_BYTES = 1_400_000;
-/** The state is read after an event, and after so many ticks without one. */
-const LOOK_EVERY = 6;
-/** If wall time passes so much faster than the clock of delays, ms, the machine slept or the clock was set. */
+/** The state is read after an event, and after this many ticks without one. */
+const STATE_EVERY = 6;
+/** If wall time and monotonic time differ by more, ms, the machine slept or the clock was set. */
 const JUMP_MS = 5_000;
-/** After so long without a tick, ms, nobody knows what happened. */
+/** The time before a tick that is later than this, ms, is unknown. */
 const UNWATCHED_MS = 60_000;
 const DAY_TICKS = (24 * 3_600_000) / TICK_MS;
-/** The connections of an unused share also send a little, in KiB: it is counted later, with more; and it is no reason to write. */
-const LITTLE_KIB = { counted: 64, written: 1_024 };
+/** Connections of an unused share also send a little, in KiB: less than this is counted later, or does not cause a write. */
+const LITTLE_KIB = { recorded: 64, written: 1_024 };
 
 export interface NumbersOptions {
   readonly clock: Clock;
@@ -67,7 +67,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
   for (const subject of before) subject.skipTo(done);
   const all = (): readonly Subject[] => [...shares.values(), ...servers.values()];
 
-  const look = (): void => {
+  const readState = (): void => {
     isStale = false;
     const now = status();
     const listedShares = now.shares.map((share): Listed => {
@@ -100,7 +100,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
     if (last === null) return;
     const written = passed(last.bytesUp, now.bytesUp);
     const read = passed(last.bytesDown, now.bytesDown);
-    if (written + read < LITTLE_KIB.counted) {
+    if (written + read < LITTLE_KIB.recorded) {
       subject.traffic = { ...last, pauses: now.pauses };
     } else {
       subject.count("written", written);
@@ -120,7 +120,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
     const now = Math.floor(wall / TICK_MS);
     if (isGap || now < done) {
       for (const subject of all()) {
-        subject.settle(done);
+        subject.catchUp(done);
         subject.dropAfter(now);
         subject.skipTo(now);
       }
@@ -130,14 +130,14 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
     takeCalls((name, tally) => {
       const server = servers.get(name);
       for (const [key, calls] of server === undefined ? [] : tally.entries()) {
-        if (calls > 0) server?.counted.set(key, (server.counted.get(key) ?? 0) + calls);
+        if (calls > 0) server?.fresh.set(key, (server.fresh.get(key) ?? 0) + calls);
       }
     });
     for (const [name, subject] of shares) if (configured.shares.has(name)) countTraffic(subject, done < now);
-    if (isStale || ticks % LOOK_EVERY === 0) look();
+    if (isStale || ticks % STATE_EVERY === 0) readState();
     ticks += 1;
     for (const subject of all()) {
-      hasNews ||= isNews(subject.counted);
+      hasNews ||= isNews(subject.fresh);
       if (done < now) subject.endTicks(now);
       else if (isLast) subject.endTicks(now + 1);
     }
@@ -164,7 +164,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
     endTicks(false);
     timer = clock.setTimer(TICK_MS - (clock.wallMs() % TICK_MS), beat);
   };
-  look();
+  readState();
   let timer = clock.setTimer(TICK_MS - (wallMs % TICK_MS), beat);
 
   return {
@@ -174,8 +174,8 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
       return configured;
     },
     /** Adds all ticks that have ended; returns the first one that has not. */
-    settle(): number {
-      for (const subject of all()) subject.settle(done);
+    catchUp(): number {
+      for (const subject of all()) subject.catchUp(done);
       return done;
     },
     /** What is new since the last time: `set_back` if a part of the past was dropped; null: nothing. */
@@ -190,7 +190,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
       timer[Symbol.dispose]();
       unsubscribe();
       endTicks(true);
-      for (const subject of all()) subject.settle(done);
+      for (const subject of all()) subject.catchUp(done);
     },
   };
 }
@@ -214,8 +214,8 @@ function passed(before: number, now: number): number {
   return Math.floor(now / 1_024) - (now < before ? 0 : Math.floor(before / 1_024));
 }
 
-function isNews(counted: Sums): boolean {
-  for (const key of counted.keys()) {
+function isNews(fresh: Sums): boolean {
+  for (const key of fresh.keys()) {
     if (key !== KEYS.measured && key !== KEYS.read && key !== KEYS.written) return true;
   }
   return false;

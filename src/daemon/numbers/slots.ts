@@ -34,7 +34,7 @@ export class Slots {
   push(run: Run): void {
     const last = this.#last;
     if (last !== null && run.at === last.at + last.count - 1) {
-      if (last.count > 1) this.#settle({ ...last, count: last.count - 1 });
+      if (last.count > 1) this.#close({ ...last, count: last.count - 1 });
       const sums = new Map(last.sums);
       addTo(sums, run.sums, 1);
       this.#last = { at: run.at, count: 1, sums };
@@ -42,7 +42,7 @@ export class Slots {
       return;
     }
     if (last !== null && run.at < last.at + last.count) return;
-    if (last !== null) this.#settle(last);
+    if (last !== null) this.#close(last);
     this.#last = { ...run, sums: new Map(run.sums) };
     this.first = Math.min(this.first, run.at);
   }
@@ -87,7 +87,7 @@ export class Slots {
     for (const run of runs) this.push(run);
   }
 
-  #settle(run: Run): void {
+  #close(run: Run): void {
     const before = this.#before;
     if (before !== null && before.at + before.count === run.at && isEqual(before.sums, run.sums)) {
       this.#before = { ...before, count: before.count + run.count };

@@ -24,7 +24,7 @@ export const KEYS = {
   ...{ moved_to_tb: 76, moved_to_fallback: 77, waits: 78, starts: 79, failures: 80 },
 } as const;
 export const IMPACTS = ["failed", "waited", "fine", "unused"] as const;
-/** What is known of a mount's traffic. */
+/** The traffic of a mount. */
 export type Traffic = Pick<MountReport, "bytesUp" | "bytesDown" | "pauses">;
 
 export class Subject {
@@ -41,8 +41,8 @@ export class Subject {
   failedAt = Number.NEGATIVE_INFINITY;
   /** Of a share: at the last tick. */
   traffic: Traffic | null = null;
-  /** What was counted since the last tick. */
-  readonly counted: Sums = new Map();
+  /** Counts since the last tick. */
+  readonly fresh: Sums = new Map();
   /** What each tick adds while nothing changes. Empty: unknown. */
   #state: Sums = new Map();
   /** The first tick that is not added yet. */
@@ -60,19 +60,19 @@ export class Subject {
   }
 
   count(key: keyof typeof KEYS, times: number): void {
-    if (times > 0) this.counted.set(KEYS[key], (this.counted.get(KEYS[key]) ?? 0) + times);
+    if (times > 0) this.fresh.set(KEYS[key], (this.fresh.get(KEYS[key]) ?? 0) + times);
   }
 
   /** Takes another state from the tick `now` on. Returns whether it differs. */
   become(state: Sums, now: number): boolean {
     if (isEqual(state, this.#state)) return false;
-    this.settle(now);
+    this.catchUp(now);
     this.#state = state;
     return true;
   }
 
   /** Adds the ticks before `now` in which nothing was counted. This waits until the numbers are read, because most do not change. */
-  settle(now: number): void {
+  catchUp(now: number): void {
     const count = now - this.#from;
     if (count > 0 && this.#state.size > 0) this.#add({ at: this.#from, count, sums: this.#state });
     this.#from = Math.max(this.#from, now);
@@ -85,18 +85,18 @@ export class Subject {
 
   /** Adds what was counted, and the ticks before `now`; it belongs to the last of them. */
   endTicks(now: number): void {
-    if (this.counted.size === 0) return;
-    this.settle(now - 1);
-    if (this.counted.has(CALLS)) this.usedAt = now;
-    this.calls += this.counted.get(CALLS) ?? 0;
-    if (this.counted.has(KEYS.failed)) this.failedAt = now;
+    if (this.fresh.size === 0) return;
+    this.catchUp(now - 1);
+    if (this.fresh.has(CALLS)) this.usedAt = now;
+    this.calls += this.fresh.get(CALLS) ?? 0;
+    if (this.fresh.has(KEYS.failed)) this.failedAt = now;
     const sums = new Map(this.#state);
-    addTo(sums, this.counted, 1);
+    addTo(sums, this.fresh, 1);
     // One tick has one impact: the worst.
     const [worst, ...others] = IMPACTS.filter((name) => sums.has(KEYS[name]));
     for (const name of others) sums.delete(KEYS[name]);
     if (worst !== undefined) sums.set(KEYS[worst], 1);
-    this.counted.clear();
+    this.fresh.clear();
     this.#add({ at: now - 1, count: 1, sums });
     this.#from = now;
   }

@@ -27,7 +27,7 @@ test("pin: the operations, their methods and paths", () => {
       .join(" ");
   assert.equal(
     paths("GET"),
-    "status aliases tools clients questions clients/known catalog timeline numbers fleet sync " +
+    "status aliases tools clients questions clients/known catalog numbers fleet sync " +
       "config config/approvals config/history config/history/ secrets",
   );
   assert.equal(

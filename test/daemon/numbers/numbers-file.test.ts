@@ -43,7 +43,7 @@ async function versionOf({ path }: Bench): Promise<string> {
   return `${found?.ino} ${found?.size} ${found?.mtimeNs}`;
 }
 
-test("F9 what was counted is in the file within five minutes, appended; nothing is written while nothing is counted", async (t) => {
+test("F9 counts are appended to the file within five minutes; without a count nothing is written", async (t) => {
   const b = await start(t);
   const daemon = await b.start();
   await save(b);

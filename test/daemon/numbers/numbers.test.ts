@@ -95,7 +95,7 @@ test("F9 a week is right over restarts, a handover, clock jumps, a share renamed
   assert.deepEqual(b.told(), []);
 });
 
-test("F9 a sleep of the machine is unknown, and so is a share that nobody has observed", async (t) => {
+test("F9 a sleep of the machine is unknown, and so is a share that was not observed yet", async (t) => {
   const b = numbersBench(await temporaryFolder(t));
   let isObserved = false;
   const daemon = await b.start({ isObserved: () => isObserved });
