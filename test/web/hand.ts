@@ -154,7 +154,7 @@ export function handAt(tab: Tab, by: "mouse" | "keys"): Hand {
       for (const name of where.split("/")) {
         const link = { kind: "link", name: `${name}(?: \\d+ waiting)?`, form: "" } as const;
         await there(link);
-        if ((await ask("return it.hash === location.hash", link)) === true) continue;
+        if ((await ask('return it.hash === location.hash.split("?")[0]', link)) === true) continue;
         await self.press(link.name, "link");
         // Over with the focus, too: before that, what is typed would go nowhere.
         await eventually(() => tab.evaluate('document.activeElement?.id === "main"'), SOON_MS);

@@ -1,5 +1,5 @@
 // The row that a view has opened and the part of its panel, which the address keeps: `#/servers?open=files&part=logs`.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Opened {
   /** null: no row was opened or closed yet. "": the row was closed. */
@@ -11,8 +11,17 @@ export interface Opened {
 /** `at`: the view's address behind `#/`. */
 export function useOpened(at: string): Opened {
   const [given, setGiven] = useState(read);
+  // False: a person opened it here, and sees it.
+  const isLinked = useRef(true);
   useEffect(() => {
-    const follow = (): void => setGiven(read());
+    if (isLinked.current && given.has("open"))
+      globalThis.document?.querySelector?.(".opened")?.scrollIntoView?.();
+  }, [given]);
+  useEffect(() => {
+    const follow = (): void => {
+      isLinked.current = true;
+      setGiven(read());
+    };
     globalThis.addEventListener?.("hashchange", follow);
     return () => globalThis.removeEventListener?.("hashchange", follow);
   }, []);
@@ -20,6 +29,7 @@ export function useOpened(at: string): Opened {
     open: given.get("open"),
     part: given.get("part"),
     put(open, part) {
+      isLinked.current = false;
       const address = openedAddress(at, open, part);
       globalThis.history?.replaceState(null, "", address);
       setGiven(parametersOf(address));

@@ -10,8 +10,8 @@ import { PlotGroup } from "./plot-group.ts";
 import { SPANS, type Span } from "./plotted.ts";
 import { plottedOf } from "./series-plots.ts";
 
-/** As long as a slot of the hour lasts. */
-const AGAIN_MS = 10_000;
+/** As long as a slot of the hour lasts; those of a day and a week last longer. */
+const AGAIN_MS = { hour: 10_000, day: 60_000, week: 60_000 } as const;
 
 interface NumberPlotsProps extends ViewProps {
   readonly of: "share" | "server";
@@ -22,11 +22,11 @@ interface NumberPlotsProps extends ViewProps {
 
 export function NumberPlots({ app, of, name, link }: NumberPlotsProps): ComponentChild {
   const [span, setSpan] = useState<Span>("hour");
-  const now = useNow(AGAIN_MS);
+  const now = useNow(AGAIN_MS.hour);
   const { report, problem } = useLoaded(
     (signal) => app.requests.call("series", { of, name, span }, { signal }),
     `${of} ${name} ${span}`,
-    AGAIN_MS,
+    AGAIN_MS[span],
   );
   const plotted = useMemo(() => (report === null ? null : plottedOf(report, of, link)), [report, of, link]);
   return h(

@@ -4,7 +4,6 @@ import type { NumbersReport } from "../../../api/contract/numbers.ts";
 import { IMPACT_LABELS } from "../../../api/labels/impact.ts";
 import type { Tone } from "../../../api/labels/label.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
-import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -17,7 +16,7 @@ const DAY_MS = 24 * 3_600_000;
 const AXIS_HOURS = 4;
 /** Minimum width of a stretch, so that short ones stay visible. */
 const NARROWEST = 0.003;
-/** Time between two loads without an event, ms. */
+/** Time between two loads, ms. */
 const AGAIN_MS = 30_000;
 
 const LABELS: Readonly<Record<DayImpact, { readonly text: string; readonly tone: Tone | "sunk" }>> = {
@@ -27,8 +26,7 @@ const LABELS: Readonly<Record<DayImpact, { readonly text: string; readonly tone:
 
 /** The numbers of all shares and servers; null before they are known, or if they are not this person's to see. */
 export function useNumbers(app: App): NumbersReport | null {
-  const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
-  return useLoaded((signal) => app.requests.call("numbers", null, { signal }), events, AGAIN_MS).report;
+  return useLoaded((signal) => app.requests.call("numbers", null, { signal }), "", AGAIN_MS).report;
 }
 
 interface StripProps {
