@@ -4,9 +4,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { forgetUnusedAccounts } from "../../src/daemon/compose/unused-accounts.ts";
-import { type Grant, openGrantStore } from "../../src/gateway/backends/server-sign-in/grant-store.ts";
+import { grantFile } from "../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
+import { openEncryptedFiles } from "../../src/secrets/encrypted-files.ts";
 import { openSecretStore } from "../../src/secrets/secret-store.ts";
 import { accountsOf, openUserSecrets } from "../../src/secrets/user-secrets.ts";
 import { accepted } from "../config/support.ts";
@@ -17,13 +18,6 @@ import { createServiceRig } from "./service-rig.ts";
 
 const HOUR_MS = 3_600_000;
 const { signal } = new AbortController();
-const GRANT: Grant = {
-  ...{ serverUrl: "https://far.example/mcp", resource: null, issuer: "https://far.example" },
-  ...{ tokenEndpoint: "https://far.example/token", revocationEndpoint: null, redirectUri: null },
-  client: { source: "registered", id: "one", secret: null, method: "none", secretEndsAtMs: null },
-  ...{ scopes: null, accessToken: "a", expiresAtMs: null, refreshToken: null },
-  ...{ obtainedAtMs: 0, renewingSinceMs: null, ended: null },
-};
 
 test("E1 what a user has stored outlives a wrong checkout, and ends a day after the entry or the server, also over restarts", async (t) => {
   const home = await temporaryFolder(t);
@@ -31,16 +25,12 @@ test("E1 what a user has stored outlives a wrong checkout, and ends a day after 
   const environment = { HOME: home, ANN: "anns", BEN: "bens", LATER: "of-a-later-ben" };
   const store = openSecretStore({ home, clock, environment, keyring: null });
   const secrets = openUserSecrets({ home, clock, store });
+  const signIns = openEncryptedFiles({ folder: join(home, "sign-in"), clock, store });
   for (const name of ["ann", "ben"]) {
     const owner = { name, tokens: [`${name}s`] };
-    const account = { user: name, accounts: () => accountsOf(owner) };
     await secrets.set(owner, "key", "secret", signal);
-    for (const server of ["far", "far-b"])
-      await openGrantStore({ home, clock, openStore: async () => store, account }).write(
-        server,
-        GRANT,
-        signal,
-      );
+    const grant = JSON.stringify({ account: accountsOf(owner)[0] });
+    for (const server of ["far", "far-b"]) await signIns.write(grantFile(server, name), grant, signal);
   }
   /** One look an hour, each as after a start. */
   const pass = async (

@@ -110,8 +110,11 @@ const AHEAD_AT_MOST_MS = 5 * 60_000;
 const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
 /** After an outcome that needs a person, the stored grant is read again after this time, ms. */
 const RETRY_MS = 1_000;
-/** Pauses between renewals that are made because the server refused the token, ms. */
-const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
+/**
+ * Pauses between renewals that are made because the server refused the token, ms. The first one ends while a failed instance is
+ * still tried every few seconds: a person would wait for a minute more.
+ */
+const BETWEEN_REFUSALS: BackoffMs = { first: 10_000, most: 30 * 60_000 };
 const DEADLINE_MS = 75_000;
 /** Node fires a timer with a longer delay at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -194,12 +194,12 @@ test("E1 a server that refuses each new token is not sent ever newer ones", asyn
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   assert.equal(notice()?.code, "login_needed");
   assert.match(notice()?.title ?? "", /refuses the token that it was given/);
-  // Once more after 30 s, then after twice as long each time.
+  // Once more after 10 s, then after twice as long each time.
   for (const [waitMs, renewed] of [
-    [30_000, 2],
-    [59_000, 2],
+    [10_000, 2],
+    [19_000, 2],
     [1_000, 3],
-    [119_000, 3],
+    [39_000, 3],
     [1_000, 4],
   ] as const) {
     await clock.advance(waitMs);
