@@ -93,8 +93,10 @@ export interface RestoreReport {
   /** The servers with a sign-in. */
   readonly signIns: readonly string[];
   readonly secrets: readonly string[];
-  /** The home is a machine of a fleet. */
-  readonly fleet: string | null;
+  /** Earlier versions of the configuration, to which a person may go back. */
+  readonly versions: number;
+  /** The machine's name in its fleet. `key`: the secret with its key, which a copy does not get; null: it is elsewhere. */
+  readonly fleet: { readonly name: string; readonly key: string | null } | null;
   /** What this machine lacks. */
   readonly missing: readonly string[];
   /** Ended since, and valid again; null: the present home is not the later self of the backup, or there is none. */

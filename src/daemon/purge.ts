@@ -166,7 +166,8 @@ async function* walk(
   }
 }
 
-async function mountedPaths(
+/** The real paths of all mounts. */
+export async function mountedPaths(
   table: MountTable = createMountTable({ clock: systemClock }),
 ): Promise<ReadonlySet<string>> {
   return new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));

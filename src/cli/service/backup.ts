@@ -1,5 +1,8 @@
 // `backup` and `backup restore`: the passphrase, what a backup would bring, and the question.
-import { resolve } from "node:path";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { RestoreReport } from "../../api/in-process.ts";
 import { findHomeContext } from "../../config/home-context.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { bytesText, pluralize, printable } from "../../runtime/text/plain-text.ts";
@@ -12,6 +15,9 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { stopDaemon } from "./service-command.ts";
 
 const SHORTEST_PASSPHRASE = 12;
+/** Of who may sign in, and where, on the screen; what will run is always shown whole. */
+const MOST_LISTED = 36;
+const MOST_SCREEN_LINES = 100;
 
 interface Given {
   readonly file: string;
@@ -61,27 +67,52 @@ export async function restoreHome(
   const { userHome } = findHomeContext(process.env);
   const file = resolve(given.file);
   const plan = await openRestore({ home, userHome, file, passphrase, replaces: given.replace, signal });
-  process.stderr.write(
-    restoreLines(plan.report, context.stdoutStyle, Date.now())
-      .map((line) => `${line}\n`)
-      .join(""),
-  );
-  const mode = await modeFrom(prompt);
+  const mode = await shown(plan.report, context, () => modeFrom(prompt));
   if (mode === null) {
     context.notify("nothing was changed");
     return FAILED_EXIT;
   }
   const { storage, before } = await plan.restore(mode);
   const again = mode === "copy" ? [...plan.report.signIns, ...plan.report.programs] : [];
+  const { fleet } = plan.report;
+  const isOutside = mode === "copy" && fleet !== null;
   showResult(context, { restored: home, mode, secrets: storage, before, sign_in_again: again }, (paint) => [
     doneLine(paint, `${printable(home)} is restored: mountaineer up starts it`),
     ...(storage === "file" && plan.report.secrets.length > 0
       ? ["  its secrets are in a private file of the home"]
       : []),
-    ...(before === null ? [] : [`  the home before is ${printable(before)}`]),
-    ...again.map((name) => `  ${printable(name)}: sign in again`),
+    ...(before === null
+      ? []
+      : [`  the home before is ${printable(before)}; put back, it asks for what a keyring had approved`]),
+    ...again.slice(0, MOST_LISTED).map((name) => `  ${printable(name)}: sign in again`),
+    ...(again.length > MOST_LISTED ? [`  and ${again.length - MOST_LISTED} more`] : []),
+    ...(isOutside
+      ? [`  the fleet: this home needs a [fleet].name other than ${fleet.name}, then: mountaineer fleet key`]
+      : []),
   ]);
   return 0;
+}
+
+/** Shows the report while `ask` runs. A long one is in a file too, whole, until it is answered. */
+async function shown<T>(report: RestoreReport, context: CommandContext, ask: () => Promise<T>): Promise<T> {
+  const textOf = (most: number): string =>
+    restoreLines(report, context.stdoutStyle, Date.now(), most)
+      .map((line) => `${line}\n`)
+      .join("");
+  const [text, whole] = [textOf(MOST_LISTED), textOf(Number.POSITIVE_INFINITY)];
+  process.stderr.write(text);
+  if (whole.split("\n").length <= MOST_SCREEN_LINES) return ask();
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-restore-"));
+  try {
+    const file = join(folder, "all-of-it.txt");
+    await writeFile(file, whole, { mode: 0o600 });
+    context.notify(
+      `${report.runs.length} parts of the configuration take effect; all of it is in ${file} until you answer`,
+    );
+    return await ask();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 async function modeFrom(prompt: NonNullable<CommandContext["prompt"]>): Promise<"move" | "copy" | null> {

@@ -111,12 +111,20 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
   return { stored, corrupt };
 }
 
+/** The source of an entry that came with a backup begins with it: nobody has approved it here. */
+export const FROM_BACKUP = "backup";
+
 /**
- * Throws if an entry cannot be restored: `config_changed` if its hash is not `baseSha256`, `history_unknown`
- * if its format is not that of the file.
+ * Throws if an entry cannot be restored: `config_changed` if its hash is not `baseSha256`, the hash of what a person
+ * has been shown; `history_unknown` if its format is not that of the file, or it came with a backup and was not shown.
  */
 export function refuseOtherEntry(entry: HistoryEntry, baseSha256: string | null, path: string): void {
-  const { n, sha256, format } = entry;
+  const { n, sha256, format, source } = entry;
+  if (baseSha256 === null && source.startsWith(FROM_BACKUP)) {
+    throw new MountaineerError("history_unknown", `entry ${n} came with a backup, and was not shown yet`, {
+      hint: "at a terminal, and without --yes, mountaineer config rollback shows it first",
+    });
+  }
   if (baseSha256 !== null && sha256 !== baseSha256) {
     throw new MountaineerError("config_changed", `entry ${n} has changed since it was shown`, {
       hint: "check the history again",

@@ -1,7 +1,8 @@
 // Backs up a home into one encrypted file, and restores it. For commands only: it may wait for a keyring.
-import { lstat, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { RestoreReport } from "../../api/in-process.ts";
+import { FROM_BACKUP } from "../../config/history/history.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
 import { isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import {
@@ -11,6 +12,7 @@ import {
   syncFolder,
   writeDurably,
 } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { acquireHomeLock, readLockOwner } from "../../runtime/process/home-lock.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock as clock } from "../../runtime/time/clock.ts";
@@ -20,7 +22,7 @@ import { sealingKeyName } from "../../secrets/sealing-key.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
-import { mountsIn } from "../purge.ts";
+import { mountedPaths, mountsIn } from "../purge.ts";
 import { BEGIN, MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
 import {
   configNameIn,
@@ -101,7 +103,7 @@ export async function openRestore(options: RestoreOptions) {
     throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
   });
   const restore = (mode: "move" | "copy") =>
-    restoreHome(mode === "move" ? content : asCopy(content), found, options);
+    restoreHome(mode === "move" ? content : asCopy(content, report.fleet?.key ?? null), found, options);
   return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };
 }
 
@@ -113,6 +115,8 @@ async function requireFree({ home, userHome, replaces }: RestoreOptions): Promis
   const taken = (why: string, hint: string) => new MountaineerError("path_taken", `${home} ${why}`, { hint });
   if (!(await lstat(home)).isDirectory())
     throw taken("is not a folder itself", "set MOUNTAINEER_HOME to the folder that it leads to");
+  if ((await mountedPaths()).has(await realpath(home)))
+    throw taken("is a mount point, which nothing can replace", "set MOUNTAINEER_HOME to a folder in it");
   const isEmpty = (await readdir(home)).every((name) => LOCK.test(name));
   if (!isEmpty && !replaces)
     throw taken(
@@ -133,6 +137,7 @@ function lockHome(home: string, signal: AbortSignal) {
 /** Resolves with the storage of the secrets, and the folder of the home before; null: there was none. */
 async function restoreHome(content: HomeContent, found: Present, options: RestoreOptions) {
   const { home, signal } = options;
+  let [emptied, stays] = [home, await entryExists(home)];
   await ensurePrivateFolder(home);
   const aside = `${home}.before-${new Date(clock.wallMs()).toISOString().replace(/[:.]/g, "-")}`;
   const staging = `${home}.restore-${process.pid}`;
@@ -151,11 +156,12 @@ async function restoreHome(content: HomeContent, found: Present, options: Restor
     await rename(home, aside);
     await rename(staging, home);
     await syncFolder(dirname(home));
+    [emptied, stays] = [aside, false];
     return { storage, before: found === "nothing" ? null : aside };
   } finally {
     await lock[Symbol.asyncDispose]();
     await endSwap(home, true);
-    if (found === "nothing") await removeLock(aside);
+    if (found === "nothing") await removeLock(emptied, stays);
   }
 }
 
@@ -178,27 +184,39 @@ async function writeHome(content: HomeContent, folder: string, { home, isReplaci
     return (await keyring.get(sealingKeyName(name), limits)) === null ? null : keyring;
   };
   const parts = openParts({ folder, store, keyringFor, signal });
-  const config = join(home, configNameIn(content));
+  const name = configNameIn(content);
+  const [before, after] = [content.config, join(home, name)];
+  const running = sha256Of(content.files.get(name) ?? "");
   for (const [path, bytes] of content.files) {
     const as = backedUp(path)?.as ?? "text";
-    await parts[as].write(
-      path,
-      path.startsWith("history/") ? movedEntry(bytes, content.config, config) : bytes,
-    );
+    const isEntry = path.startsWith("history/");
+    await parts[as].write(path, isEntry ? movedEntry(bytes, { before, after, running }) : bytes);
   }
   return (await store.usesKeyring()) ? "keyring" : "file";
 }
 
-/** An entry of the history, as one of the file at its new path. */
-function movedEntry(bytes: Buffer, before: string, after: string): Buffer {
-  const end = bytes.indexOf("\n");
-  const { realPath: _, inode: __, ...header } = objectOf(jsonObject(bytes.toString("utf8", 0, end)));
-  if (header["path"] !== before) return bytes;
-  return Buffer.concat([Buffer.from(JSON.stringify({ ...header, path: after })), bytes.subarray(end)]);
+interface Moved {
+  /** The path of the configuration file in the old home. */
+  readonly before: string;
+  readonly after: string;
+  /** The hash of what the person has been shown. */
+  readonly running: string;
 }
 
-/** Removes the folder if it has only a lock, as an empty home does. */
-async function removeLock(folder: string): Promise<void> {
+/** An entry of the history, as one of the file at its new path, which nobody has been shown. */
+function movedEntry(bytes: Buffer, { before, after, running }: Moved): Buffer {
+  const end = bytes.indexOf("\n");
+  const { realPath: _, inode: __, ...header } = objectOf(jsonObject(bytes.toString("utf8", 0, end)));
+  const path = header["path"] === before ? after : header["path"];
+  const isShown = header["sha256"] === running;
+  const source = isShown ? header["source"] : `${FROM_BACKUP}, ${String(header["source"])}`;
+  return Buffer.concat([Buffer.from(JSON.stringify({ ...header, path, source })), bytes.subarray(end)]);
+}
+
+/** Removes the lock of a folder that has nothing else, and the folder unless it `stays`. */
+async function removeLock(folder: string, stays: boolean): Promise<void> {
   const names = await readdir(folder).catch(recoverFrom("ENOENT", []));
-  if (names.every((name) => LOCK.test(name))) await rm(folder, { recursive: true, force: true });
+  if (!names.every((name) => LOCK.test(name))) return;
+  for (const name of names) await rm(join(folder, name), { force: true });
+  if (!stays) await rm(folder, { recursive: true, force: true });
 }

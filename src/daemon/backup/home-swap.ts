@@ -58,7 +58,7 @@ async function undoOrComplete(
   const [staging, aside] = [join(dirname(home), record.staging), join(dirname(home), record.aside)];
   const isMoved = await entryExists(aside);
   if (!(await entryExists(staging))) {
-    if (isMoved) await forgetKeys(home, record.forgets);
+    if (isMoved) await forgetKeys(home, aside, record.forgets);
     return false;
   }
   // Another program may have made an empty folder there. One that is not empty stays.
@@ -67,9 +67,15 @@ async function undoOrComplete(
   return isMoved;
 }
 
-async function forgetKeys(home: string, names: readonly string[]): Promise<void> {
+/** The keys go from the keyring to the home before, which can be put back with them. */
+async function forgetKeys(home: string, aside: string, names: readonly string[]): Promise<void> {
   const keyring = sessionKeyring({ home, clock: systemClock, environment: process.env });
   const limits = { deadlineMs: KEYRING_WITHIN_MS };
   if (keyring === null || (await keyring.unusableBecause(limits)) !== null) return;
-  for (const name of names) await keyring.remove(sealingKeyName(name), limits);
+  for (const name of names) {
+    const key = await keyring.get(sealingKeyName(name), limits);
+    if (key === null) continue;
+    await keepPrivateFile(join(aside, `${name}.key`), `${key}\n`, { mode: 0o600 });
+    await keyring.remove(sealingKeyName(name), limits);
+  }
 }

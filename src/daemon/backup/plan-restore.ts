@@ -20,7 +20,9 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { whyNotListen } from "../../runtime/http/why-not-listen.ts";
 import { findCommand } from "../../runtime/process/find-program.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import type { SecretReference } from "../../secrets/reference.ts";
 import { approvalsIn, approvalsValue } from "../approvals/approvals-file.ts";
 import { groundOf } from "../approvals/start-approvals.ts";
 import { backedUp } from "../home-files.ts";
@@ -56,7 +58,8 @@ export async function planRestore(content: HomeContent, home: string, present: H
     hasManagementToken: typeof objectIn(content, "management.json")["token_sha256"] === "string",
     signIns: signInsIn(content, peopleOf(after.config)),
     secrets: secretsIn(files.get("secrets.json")).map(([name]) => name),
-    fleet: files.has("fleet/member.json") ? (fleet?.name ?? "") : null,
+    versions: [...files.keys()].filter((path) => path.startsWith("history/")).length,
+    fleet: fleet && { name: fleet.name, key: storedName(fleet.credentials) },
     missing: [
       ...(await missingHere(after.config)),
       ...(fleet === null || machine === hostname()
@@ -68,9 +71,12 @@ export async function planRestore(content: HomeContent, home: string, present: H
   return { report, content: { ...moved, files } };
 }
 
-/** Without what only one home may have. */
-export function asCopy(content: HomeContent): HomeContent {
-  const key = objectIn(content, "fleet/member.json")["secret"];
+function storedName(reference: SecretReference): string | null {
+  return reference.kind === "stored" && SECRET_NAME.form.test(reference.name) ? reference.name : null;
+}
+
+/** Without what only one home may have. `key`: the secret with the key of its place in a fleet. */
+export function asCopy(content: HomeContent, key: string | null): HomeContent {
   const files = new Map([...content.files].filter(([path]) => backedUp(path)?.movesOnly !== true));
   const secrets = secretsIn(files.get("secrets.json")).filter(([name]) => name !== key);
   if (files.has("secrets.json")) files.set("secrets.json", Buffer.from(JSON.stringify(secrets)));

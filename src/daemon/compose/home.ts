@@ -1,6 +1,6 @@
 // Opens a home: finds its files, and loads and checks its configuration.
 
-import { openHistory } from "../../config/history/history.ts";
+import { FROM_BACKUP, openHistory } from "../../config/history/history.ts";
 import { suspectError } from "../../config/history/suspect-file.ts";
 import {
   configFormat,
@@ -126,7 +126,9 @@ async function lastAccepted(
   options: OpenOptions,
 ): Promise<Accepted | string | null> {
   let reason: string | null = null;
-  for (const entry of (await openHistory(at.homeContext.home, at.path).newest()).slice(0, MOST_TRIED)) {
+  const newest = await openHistory(at.homeContext.home, at.path).newest();
+  const accepted = newest.filter(({ entry }) => !entry.source.startsWith(FROM_BACKUP));
+  for (const entry of accepted.slice(0, MOST_TRIED)) {
     const tried = await loadEntry(entry, at, options);
     if (typeof tried !== "string") return tried;
     reason ??= tried;

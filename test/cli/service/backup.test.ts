@@ -2,7 +2,7 @@
 // stranger's file does harm.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { sealBackup } from "../../../src/daemon/backup/backup-file.ts";
@@ -11,7 +11,11 @@ import { Grants } from "../../../src/gateway/client-sign-in/grants.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createSecretService } from "../../../src/secrets/keyring-linux.ts";
+import type { Keyring } from "../../../src/secrets/system-keyring.ts";
+import { needsNats, startMember, startNats } from "../../fleet/nats-rig.ts";
 import { connectLight } from "../../mcp/light-client.ts";
+import { missingForRootRig } from "../../rig/root-rig.ts";
 import { collect, type Ran } from "../../support/collect.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -27,11 +31,16 @@ interface Run {
   readonly home: string;
   readonly answer?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Words before the command. */
+  readonly within?: readonly string[];
 }
 
 /** A command of its own at what passes for a terminal. */
-function atTerminal(args: readonly string[], { home, answer = "", env = {} }: Run): Promise<Ran> {
-  const [program = "", ...own] = COMMAND;
+function atTerminal(
+  args: readonly string[],
+  { home, answer = "", env = {}, within = [] }: Run,
+): Promise<Ran> {
+  const [program = "", ...own] = [...within, ...COMMAND];
   const all = { NODE_OPTIONS: `--import=${TERMINAL}`, NODE_NO_WARNINGS: "1", ...env };
   const child = spawn(program, [...own, ...args], { env: environmentOf({ home, env: all }), cwd: "/" });
   return collect(child, answer).ended;
@@ -87,8 +96,8 @@ async function goesOn(port: number, token: string, session: string): Promise<num
   return answer.status;
 }
 
-const grantsOf = async (home: string): Promise<Grants> => {
-  const sealed = sealedPinStore({ home, clock: systemClock, environment: {}, keyring: null }, true, "grants");
+const grantsOf = async (home: string, keyring: Keyring | null = null): Promise<Grants> => {
+  const sealed = sealedPinStore({ home, clock: systemClock, environment: {}, keyring }, true, "grants");
   const exists = async (): Promise<boolean> => (await readdir(home)).includes("grants.sealed");
   const store = {
     read: sealed.read,
@@ -206,6 +215,57 @@ test("F8 a home moves with sessions, tokens, programs, approvals and secrets, an
   assert.deepEqual([await ready(moved), next.pid === beside.pid], [true, false]);
 });
 
+test(
+  "F8 a share and the place in a fleet move, and a copy next to the living home disturbs neither",
+  needsNats,
+  async (t) => {
+    const { folder, file, passphrase, restore } = await prepared(t);
+    const nats = await startNats(t);
+    const watcher = startMember(t, nats, "nas");
+    const env = { HOME: folder };
+    const at = (name: string) => createTestHome({ home: join(folder, name), env });
+    const old = await at("old");
+    for (const route of ["tb", "fallback"]) await mkdir(join(folder, route));
+    await old.writeConfig(
+      `[global]\nshares_root = "${old.home}/s"\n[[shares]]\nname = "CORE"\ndriver = "local"\n` +
+        `thunderbolt_path = "${folder}/tb"\nfallback_path = "${folder}/fallback"\n` +
+        `[fleet]\nname = "laptop"\nservers = ["${nats.url}"]\ncredentials = "secret:fleet"\n`,
+    );
+    await writeFile(join(folder, "tok"), nats.key("laptop").seed);
+    await old.cli(["secret", "set", "fleet", "--file", join(folder, "tok")]);
+    const isSeen = (home: TestHome) =>
+      eventually(async () => {
+        const { presence, state, problem } = watcher.sees("laptop");
+        assert.deepEqual([presence, state?.shares[0]?.route, problem], ["here", "tb", null]);
+        return (await home.shareStatus("CORE")).mount_alive;
+      });
+    const conditions = async (home: TestHome) =>
+      ((await home.glance())?.global.conditions ?? []).map(({ code }) => code);
+    await using living = await old.startMonitor();
+    await isSeen(old);
+    assert.equal((await old.cli(["backup", file, ...passphrase])).code, 0);
+
+    const copy = await at("copy");
+    const copied = await atTerminal(restore, { home: copy.home, answer: "copy\n", env });
+    assert.match(copied.stderr, /the place of laptop in its fleet; a copy does not get its key/);
+    assert.match(copied.stdout, /\[fleet\]\.name other than laptop, then: mountaineer fleet key/);
+    assert.ok(!(await readdir(copy.home)).includes("secrets.json"));
+    await using next = await copy.startMonitor();
+    await copy.untilShare("CORE", ({ mount_alive: isMounted }) => isMounted, 0);
+    await eventually(async () => (await conditions(copy)).includes("fleet_unreachable"));
+    await isSeen(old);
+    assert.ok(!(await conditions(old)).some((code) => code.startsWith("fleet")));
+    await next.stop();
+
+    assert.equal((await old.cli(["backup", file, "--stop", ...passphrase])).code, 0);
+    await living.ended;
+    const moved = await at("moved");
+    assert.equal((await atTerminal(restore, { home: moved.home, answer: "move\n", env })).code, 0);
+    await using _third = await moved.startMonitor();
+    await isSeen(moved);
+  },
+);
+
 /** A stopped home with approvals, users and a secret. */
 async function quietHome(folder: string, name: string, program: string): Promise<TestHome> {
   const config = `[trust]\napprove = "all"\n[backends.one]\ncommand = "${program}"\n`;
@@ -263,6 +323,19 @@ test("F8 a backup or restore that is killed at any moment leaves the old file an
   assert.ok(at >= 20, `it was killed at ${at} moments`);
 });
 
+/** A backup of a stranger's making. */
+async function forged(file: string, files: Readonly<Record<string, string>>): Promise<void> {
+  const content = {
+    ...{ time: new Date().toISOString(), machine: "m", version: "1", config: "/h/config.toml" },
+    context: { home: "/h", userHome: "/", userName: "ann", defaultMountRoot: "/h/volumes" },
+    files: Object.entries(files).map(([path, text]) => ({
+      path,
+      content: Buffer.from(text).toString("base64"),
+    })),
+  };
+  await writeFile(file, await sealBackup(Buffer.from(JSON.stringify(content)), PASSPHRASE));
+}
+
 test("F8 nothing of a stranger's backup runs or is written before the person has answered", async (t) => {
   const { folder, file, passphrase, restore } = await prepared(t);
   const mark = join(folder, "ran");
@@ -277,6 +350,11 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
   const notEmpty = await atTerminal(restore, { home: victim, answer: "move\n" });
   assert.match(notEmpty.stderr, /is not empty/);
   await rm(join(victim, "thesis.txt"));
+  if (missingForRootRig() === null) {
+    const within = ["unshare", "-m", "sh", "-c", `mount --bind '${victim}' '${victim}' && exec "$@"`, "sh"];
+    const mounted = await atTerminal([...restore, "--replace"], { home: victim, answer: "move\n", within });
+    assert.match(mounted.stderr, /is a mount point, which nothing can replace/);
+  }
   const piped = await createTestHome({ home: victim, env: { HOME: folder } });
   const refused = await piped.cli(restore);
   assert.equal(refused.code, 2);
@@ -288,10 +366,6 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
     assert.deepEqual(await readdir(victim), []);
   }
   // Approvals that say other than the file: what is approved would run, so it is what is shown.
-  const content = {
-    ...{ time: new Date().toISOString(), machine: "m", version: "1", config: "/h/config.toml" },
-    context: { home: "/h", userHome: "/", userName: "ann", defaultMountRoot: "/h/volumes" },
-  };
   const whole = {
     name: "one",
     connection: { type: "stdio", command: "/bin/hidden", args: [], env: {}, cwd: "/" },
@@ -301,14 +375,11 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
   const forge = async (entries: object): Promise<void> => {
     const value = { form: "whole entries", mode: "all", entries, order: [] };
     const sealed = JSON.stringify({ value, note: "all", key: null });
-    const files = Object.entries({ "config.toml": config, "approvals.sealed": sealed }).map(
-      ([path, text]) => ({ path, content: Buffer.from(text).toString("base64") }),
-    );
-    await writeFile(file, await sealBackup(Buffer.from(JSON.stringify({ ...content, files })), PASSPHRASE));
+    await forged(file, { "config.toml": config, "approvals.sealed": sealed });
   };
   const shownOnly = { ...whole.connection, command: "/bin/cat" };
-  for (const forged of [{ ...whole, routes: [{ name: "a", connection: shownOnly }] }, { routes: [1] }]) {
-    await forge({ "backends.one": { state: "runs", whole: forged } });
+  for (const other of [{ ...whole, routes: [{ name: "a", connection: shownOnly }] }, { routes: [1] }]) {
+    await forge({ "backends.one": { state: "runs", whole: other } });
     const foreign = await atTerminal(restore, { home: victim, answer: "move\n" });
     assert.equal(foreign.code, 3);
     assert.match(foreign.stderr, /foreign: its approvals/);
@@ -325,6 +396,70 @@ test("F8 nothing of a stranger's backup runs or is written before the person has
   assert.ok(!approvals.includes("backends.two"));
   assert.match(approvals, /"backends\.off": \{\s+"state": "off"/);
   assert.ok(!(await readdir(folder)).includes("ran"));
+});
+
+test("F8 no earlier version that a stranger's backup brings runs unless it was shown", async (t) => {
+  const { folder, file, restore } = await prepared(t);
+  const mark = join(folder, "ran");
+  const shown = "[global]\nlsof_recheck = true";
+  const evil = `[trust]\napprove = "none"\n[backends.one]\ncommand = "/usr/bin/touch"\nargs = ["${mark}"]\n`;
+  // What runs looks like half of the second one.
+  for (const hidden of [`${shown}\n${evil}`, `${shown} # for open files\n${evil}`]) {
+    const about = { time: "2026-01-01T00:00:00Z", source: "start", summary: "", format: "toml" };
+    const header = { ...about, sha256: sha256Of(hidden), length: hidden.length, path: "/h/config.toml" };
+    const entry = `${JSON.stringify(header)}\n${hidden}`;
+    await forged(file, { "config.toml": shown, "history/0000000001-0a1b2c3d.entry": entry });
+    const victim = await createTestHome({ home: await temporaryFolder(t), env: { HOME: folder } });
+    const { code, stderr } = await atTerminal(restore, { home: victim.home, answer: "move\n" });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /1 earlier version of the configuration, each shown before it comes back/);
+    assert.ok(!stderr.includes("touch"));
+    const started = await victim.startMonitor().catch(() => null);
+    const back = await victim.cli(["config", "rollback", started === null ? "0" : "1", "--yes"]);
+    assert.match(back.stderr, /came with a backup, and was not shown yet/);
+    await started?.stop();
+    assert.equal(started === null, hidden.includes("#"));
+    assert.ok(!(await readdir(folder)).includes("ran"), "it ran");
+  }
+});
+
+test("F8 of a long list the screen has some dozens and a file has all, and a restore that fails leaves nothing", async (t) => {
+  const { folder, file, restore } = await prepared(t);
+  const [tmp, home] = [join(folder, "tmp"), join(folder, "home")];
+  await mkdir(tmp);
+  const users = Array.from(
+    { length: 5_000 },
+    (_, at) => `[[incoming_auth.users]]\nname = "u${at}"\ntoken = "secret:t${at}"\n`,
+  );
+  const config = `[backends.one]\ncommand = "/bin/cat"\n[incoming_auth]\ntype = "local"\n${users.join("")}`;
+  await forged(file, { "config.toml": config });
+  const env = { TMPDIR: tmp };
+  // A question without an answer, in whose place the file is read.
+  const [program = "", ...own] = COMMAND;
+  const all = environmentOf({
+    home,
+    env: { ...env, NODE_OPTIONS: `--import=${TERMINAL}`, NODE_NO_WARNINGS: "1" },
+  });
+  const child = spawn(program, [...own, ...restore], { env: all, cwd: "/" });
+  const asking = collect(child);
+  const whole = await eventually(() => /all of it is in (\S+)/.exec(asking.stderr())?.[1]);
+  const [screen, text] = [asking.stderr(), await readFile(whole, "utf8")];
+  assert.equal((await stat(whole)).mode & 0o777, 0o600);
+  assert.ok(
+    screen.split("\n").length < 300 && screen.includes('command = "/bin/cat"'),
+    screen.slice(0, 2_000),
+  );
+  assert.match(screen, /and 49\d\d more/);
+  for (const one of ["u0", "u2500", "u4999"]) assert.ok(text.includes(`the user ${one}\n`), one);
+  child.stdin?.end("no\n");
+  assert.equal((await asking.ended).code, 1);
+  assert.deepEqual(await readdir(tmp), []);
+
+  // The disk takes no file of more than 64 KB.
+  const within = ["sh", "-c", 'ulimit -f 64; trap "" XFSZ; exec "$@"', "sh"];
+  const failed = await atTerminal(restore, { home, answer: "move\n", env, within });
+  assert.notEqual(failed.code, 0);
+  assert.deepEqual((await readdir(folder)).toSorted(), ["home.backup", "passphrase", "tmp"]);
 });
 
 test("F8 secrets of a keyring are in the backup; a keyring that does not answer leaves no file", async (t) => {
@@ -356,6 +491,35 @@ test("F8 secrets of a keyring are in the backup; a keyring that does not answer 
   const bare = await atTerminal(args, { home: join(folder, "bare"), answer: "move\n" });
   assert.match(bare.stdout, /its secrets are in a private file of the home/);
   assert.deepEqual(await secretsOf(join(folder, "bare")), { tok: "in the keyring" });
+
+  // The home that is replaced can be put back, with its grants.
+  const { PATH } = process.env;
+  process.env["PATH"] = env.PATH;
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+  const inKeyring = async (): Promise<readonly unknown[]> => {
+    const keyring = createSecretService({ home: home.home, clock: systemClock, environment: env });
+    const found = await sealedPinStore(
+      { home: home.home, clock: systemClock, environment: env, keyring },
+      true,
+      "grants",
+    ).read();
+    return found.kind === "stored" ? [found.value] : [];
+  };
+  const grants = await grantsOf(
+    home.home,
+    createSecretService({ home: home.home, clock: systemClock, environment: env }),
+  );
+  await grants.begin({ ...GIVEN, user: "before" });
+  const before = await inKeyring();
+  assert.equal(before.length, 1);
+  const replaced = await atTerminal([...args, "--replace"], { home: home.home, answer: "move\n", env });
+  const [, aside = ""] = /the home before is (\S+); put back/.exec(replaced.stdout) ?? [];
+  assert.deepEqual(await inKeyring(), []);
+  await rm(home.home, { recursive: true });
+  await rename(aside, home.home);
+  assert.deepEqual(await inKeyring(), before);
 
   await says("locked");
   const later = join(folder, "later.backup");
