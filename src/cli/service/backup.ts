@@ -87,7 +87,7 @@ export async function restoreHome(
     ...again.slice(0, MOST_LISTED).map((name) => `  ${printable(name)}: sign in again`),
     ...(again.length > MOST_LISTED ? [`  and ${again.length - MOST_LISTED} more`] : []),
     ...(isOutside
-      ? [`  the fleet: this home needs a [fleet].name other than ${fleet.name}, then: mountaineer fleet key`]
+      ? [`  the fleet: give this home another [fleet].name than ${fleet.name}, then: mountaineer fleet key`]
       : []),
   ]);
   return 0;

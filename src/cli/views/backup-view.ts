@@ -41,7 +41,7 @@ export function restoreLines(
       ...(report.versions === 0
         ? []
         : [
-            `${pluralize(report.versions, "earlier version")} of the configuration, each shown before it comes back`,
+            `${pluralize(report.versions, "earlier version")} of the configuration, each shown before you go back to it`,
           ]),
       ...(fleet === null
         ? []

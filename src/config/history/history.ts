@@ -111,7 +111,7 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
   return { stored, corrupt };
 }
 
-/** The source of an entry that came with a backup begins with it: nobody has approved it here. */
+/** The source of an entry that came with a backup begins with it. It was not approved here. */
 export const FROM_BACKUP = "backup";
 
 /**

@@ -203,7 +203,7 @@ interface Moved {
   readonly running: string;
 }
 
-/** An entry of the history, as one of the file at its new path, which nobody has been shown. */
+/** An entry of the history, as one of the file at its new path. No one has been shown it yet. */
 function movedEntry(bytes: Buffer, { before, after, running }: Moved): Buffer {
   const end = bytes.indexOf("\n");
   const { realPath: _, inode: __, ...header } = objectOf(jsonObject(bytes.toString("utf8", 0, end)));

@@ -248,7 +248,7 @@ test(
     const copy = await at("copy");
     const copied = await atTerminal(restore, { home: copy.home, answer: "copy\n", env });
     assert.match(copied.stderr, /the place of laptop in its fleet; a copy does not get its key/);
-    assert.match(copied.stdout, /\[fleet\]\.name other than laptop, then: mountaineer fleet key/);
+    assert.match(copied.stdout, /another \[fleet\]\.name than laptop, then: mountaineer fleet key/);
     assert.ok(!(await readdir(copy.home)).includes("secrets.json"));
     await using next = await copy.startMonitor();
     await copy.untilShare("CORE", ({ mount_alive: isMounted }) => isMounted, 0);
@@ -412,7 +412,7 @@ test("F8 no earlier version that a stranger's backup brings runs unless it was s
     const victim = await createTestHome({ home: await temporaryFolder(t), env: { HOME: folder } });
     const { code, stderr } = await atTerminal(restore, { home: victim.home, answer: "move\n" });
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /1 earlier version of the configuration, each shown before it comes back/);
+    assert.match(stderr, /1 earlier version of the configuration, each shown before you go back to it/);
     assert.ok(!stderr.includes("touch"));
     const started = await victim.startMonitor().catch(() => null);
     const back = await victim.cli(["config", "rollback", started === null ? "0" : "1", "--yes"]);
