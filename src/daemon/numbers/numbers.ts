@@ -36,7 +36,8 @@ export interface NumbersOptions {
 
 interface Listed {
   readonly name: string;
-  readonly state: Sums;
+  /** null: as before. */
+  readonly state: Sums | null;
   readonly impact: Impact;
   /** Calls since the start. */
   readonly calls: number;
@@ -53,6 +54,8 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
   const shares = byName("share");
   const servers = byName("server");
   let configured = { shares: new Set<string>(), servers: new Set<string>() };
+  /** The servers that waited at the last reading. */
+  let waiting = new Set<string>();
   let hasNews = false;
   let wasSetBack = false;
   let trafficKib = 0;
@@ -82,14 +85,18 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
       return { name, state: new Map(state), impact, calls: 0 };
     });
     const listedServers = (now.backends ?? []).map((server): Listed => {
+      const { name, calls } = server;
       const impact = backendImpact(server);
-      return { name: server.name, state: new Map([[KEYS[impact], 1]]), impact, calls: server.calls };
+      // A start takes a moment: programs wait if it lasts from one reading to the next.
+      const hasBegun = impact === "waited" && !waiting.has(name);
+      return { name, state: hasBegun ? null : new Map([[KEYS[impact], 1]]), impact, calls };
     });
+    waiting = namesOf(listedServers.filter(({ impact }) => impact === "waited"));
     if (admit(shares, "share", listedShares, done)) hasNews = true;
     if (admit(servers, "server", listedServers, done)) hasNews = true;
     configured = { shares: namesOf(listedShares), servers: namesOf(listedServers) };
     bound(all());
-    isStale ||= listedShares.some(({ state }) => state.size === 0);
+    isStale ||= [...listedShares, ...listedServers].some(({ state }) => state === null || state.size === 0);
   };
   const countTraffic = (subject: Subject, hasEnded: boolean): void => {
     const now = moving(subject.name);
@@ -254,7 +261,9 @@ function admit(
   }
   let hasChanged = false;
   for (const [name, subject] of subjects) {
-    if (subject.become(byName.get(name)?.state ?? new Map(), now)) hasChanged = true;
+    const found = byName.get(name);
+    if (found?.state === null) continue;
+    if (subject.become(found?.state ?? new Map(), now)) hasChanged = true;
   }
   return hasChanged;
 }

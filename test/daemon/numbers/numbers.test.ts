@@ -122,13 +122,32 @@ test("F9 failures that are over before the next reading count; each server has i
   b.bus.publish({ name: "backend.ready", backend: "files", tools: 1, resources: 0, prompts: 0, took_ms: 1 });
   b.bus.publish({ name: "share.error", share: "CORE", reason: "r" });
   b.play(MINUTE_MS);
+  // A start that is over at the next reading is no wait; one that lasts is.
+  for (const [phase, seconds] of [
+    ["Initializing", 10],
+    ["Ready", 20],
+    ["Initializing", 30],
+    ["Ready", 60],
+  ] as const) {
+    b.now.backends = [sampleBackend({ name: "files", phase })];
+    b.bus.publish({
+      name: "backend.phase",
+      backend: "files",
+      from: "?",
+      to: phase,
+      reason: null,
+      took_ms: 1,
+    });
+    b.play(seconds * 1_000);
+  }
+  assert.equal(folded(daemon.series("server", "files", "hour").impact.slice(-12)), "fine*4 waited*2 fine*6");
   const { marks, impact } = daemon.series("server", "files", "hour");
   assert.deepEqual(pluck(marks, "kind", "count"), [
     ["started", 1],
     ["failed", 1],
   ]);
-  assert.equal(folded(impact.slice(-12)), "fine*6 failed*1 fine*5");
-  assert.equal(folded(daemon.series("share", "CORE", "hour").impact.slice(-6)), "failed*1 fine*5");
+  assert.equal(folded(impact.slice(-24, -12)), "fine*6 failed*1 fine*5");
+  assert.equal(folded(daemon.series("share", "CORE", "hour").impact.slice(-18)), "failed*1 fine*17");
   assert.deepEqual(daemon.series("server", "unheard of", "day").calls, Array(288).fill(null));
   await daemon.end();
 });
