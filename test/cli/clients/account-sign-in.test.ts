@@ -217,4 +217,21 @@ test("E1 no one's account becomes another's: copied addresses, issuers' addresse
   assert.equal((await ann(tabs, { arrival: page.arrival })).status, 410);
   assert.equal(b.issuer.count("/token authorization_code"), 1, "the owner's");
   assert.deepEqual(await b.kept(), []);
+
+  // A user who is removed while the code is exchanged gets no account.
+  const last = await b.address(b.tokens.ben);
+  const left = await agree(
+    (await ben(last, { token: b.tokens.ben })).next,
+    b.issuer.issuer,
+    "ben-there",
+    true,
+  );
+  const { arrival: offered } = await ben((await ben(left)).next);
+  const answers = b.issuer.holdTokenAnswers();
+  const connecting = ben(last, { arrival: offered });
+  await answers.requested;
+  await ends(b.run(["users", "remove", "ben"]), 0);
+  answers.release();
+  assert.equal((await connecting).status, 410);
+  assert.deepEqual(await b.kept(), []);
 });
