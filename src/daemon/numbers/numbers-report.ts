@@ -119,6 +119,8 @@ function daysOf(
   const stepMs = LEVELS.day.width * TICK_MS;
   const day: NumbersReport["shares"][number]["day"] = [];
   for (const [index, sums] of all.entries()) {
+    // The slots of one run share an object.
+    if (index > 0 && sums === all[index - 1]) continue;
     const impact = (sums === null ? null : impactOf(sums)) ?? "unknown";
     const last = day.at(-1);
     if (last?.impact === impact) continue;
