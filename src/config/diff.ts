@@ -4,10 +4,11 @@ import { isSameBackend } from "./backend-defaults.ts";
 import { backendDefaultKeys } from "./schema/backend-defaults-schema.ts";
 import { fleetKeys } from "./schema/fleet-schema.ts";
 import { serverKeys } from "./schema/gateway-schema.ts";
-import { normalizedName } from "./schema/normalized.ts";
+import { normalizedName, unitSize } from "./schema/normalized.ts";
 import { notifyKeys, syncKeys } from "./schema/schema.ts";
 import { globalKeys } from "./schema/share-schema.ts";
-import { type MountaineerConfig, snakeCase } from "./snapshot.ts";
+import type { Place } from "./schema/tables.ts";
+import { MANAGEMENT_DEFAULT, type MountaineerConfig, snakeCase } from "./snapshot.ts";
 
 export interface NamedDiff {
   /** Names, in the new file's order. */
@@ -20,8 +21,8 @@ export interface NamedDiff {
 
 export interface ConfigDiff {
   /**
-   * The changed keys as in the file, for example `global.check_interval_secs`. For a section that was added or
-   * removed, every key.
+   * The changed keys as in the file, for example `global.check_interval_secs`. Of a section that was added or
+   * removed, the keys that it sets; every key if it sets none.
    */
   readonly settings: readonly string[];
   readonly backends: NamedDiff & {
@@ -63,14 +64,24 @@ function isSame<T extends object>(before: T, after: T): boolean {
   return keys.every((key) => isDeepStrictEqual(before[key], after[key]));
 }
 
+function isDefault(member: Place, value: unknown): boolean {
+  if (member.kind !== "key") return isDeepStrictEqual(value, MANAGEMENT_DEFAULT);
+  const written = typeof value === "number" ? value / unitSize(member) : value;
+  return isDeepStrictEqual(written, member.fallback ?? null);
+}
+
 function changedSettings(before: MountaineerConfig, after: MountaineerConfig): string[] {
   return SETTING_SECTIONS.flatMap((section) => {
     const [was, is]: readonly (Values | null)[] = [before[section], after[section]];
-    const names = Object.entries(SETTINGS[section]).filter(([name, member]) => {
-      const key = normalizedName(name, member);
-      if ((was === null) !== (is === null)) return true;
-      return !isDeepStrictEqual(was?.[key] ?? null, is?.[key] ?? null);
+    const [only, other] = was === null ? [is, was] : [was, is];
+    const members = Object.entries(SETTINGS[section]);
+    const names = members.filter(([name, member]) => {
+      const value = only?.[normalizedName(name, member)] ?? null;
+      if (only !== null && other === null) return !isDefault(member, value);
+      return !isDeepStrictEqual(value, other?.[normalizedName(name, member)] ?? null);
     });
+    // A section that says nothing of its keys came or went.
+    if (names.length === 0 && (was === null) !== (is === null)) names.push(...members);
     return names.map(([name]) => `${snakeCase(section)}.${name}`);
   });
 }

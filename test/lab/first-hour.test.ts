@@ -88,10 +88,9 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         );
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
-        await at.answer("(CORE, eth1, unknown link) the same NAS?", () => "y");
+        await at.answer("(CORE, eth1) the same NAS?", () => "y");
         await at.answer("It is unknown which is faster", () => "");
         await at.answer("Only connect to the NAS from these networks", () => "");
-        await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
         const said = (await at.terminal.lines()).join("\n");
@@ -129,7 +128,6 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
         await at.answer("Its address over a second cable", () => "");
         await at.answer("Only connect to the NAS from these networks", () => "n");
-        await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);
         const config = await readFile(path.join(home, "config.toml"), "utf8");

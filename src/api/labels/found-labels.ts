@@ -9,14 +9,15 @@ const SOURCES = {
   fstab: "in /etc/fstab",
 } as const;
 
-/** `tb0, Thunderbolt, 10 Gbit/s` */
-export function linkText({ text }: FoundServer["link"], device: string | null): string {
-  return device === null ? text : `${device}, ${text}`;
+/** `tb0, Thunderbolt, 10 Gbit/s`; of an unknown kind only `br0` */
+export function linkText({ kind, text }: FoundServer["link"], device: string | null): string {
+  if (device === null) return text;
+  return kind === "unknown" ? device : `${device}, ${text}`;
 }
 
 export function foundServerText({ name, host, interface: device, link, by }: FoundServer) {
   return {
-    name: name ?? host ?? "?",
+    name: name ?? host ?? "without a name",
     link: linkText(link, device),
     known: by.map((source) => SOURCES[source]).join(", "),
   };

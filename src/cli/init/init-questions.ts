@@ -1,4 +1,4 @@
-// The questions of `init` at a terminal: a NAS and its shares, then MCP servers.
+// The questions of `init` at a terminal: a NAS and its shares, or MCP servers.
 import type { FoundServer } from "../../api/setup/found-server.ts";
 import { connectionOf } from "../../config/edit/new-backend.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -23,7 +23,8 @@ export async function promptChoices(person: Person, servers: readonly FoundServe
     shares: nas?.shares ?? [],
     /** Typed passwords, with the names by which the shares refer to them. */
     secrets: nas?.secret ? [nas.secret] : [],
-    backends: await promptBackends(person, tools),
+    // A person with a NAS gets no question about servers.
+    backends: nas === null ? await promptBackends(person, tools) : [],
   };
 }
 

@@ -104,8 +104,8 @@ async function chooseServer(
   );
   const question =
     servers.length === 0
-      ? "No NAS was found. The address of yours (empty: no share): "
-      : "Which one? Its number, or an address that you type (empty: no share): ";
+      ? "No NAS was found. The address of yours (empty: only MCP servers): "
+      : "Which one? Its number, or an address that you type (empty: only MCP servers): ";
   return retry(async () => {
     const answer = (await person.prompt(question)).trim();
     const meaning = meaningOf(answer);
@@ -290,7 +290,7 @@ async function promptRoutes(
   const better = advantage(mine, its);
   const [fast, slow] = better < 0 ? [its, mine] : [mine, its];
   const about = ({ text, link }: typeof mine) =>
-    printable(`${text}  ${link === null ? "unknown link" : linkText(link, link.device)}`);
+    printable(link === null ? text : `${text}  ${linkText(link, link.device)}`);
   person.print(`  ${about(fast)}${better === 0 ? "" : "  preferred: used whenever it answers"}`);
   person.print(`  ${about(slow)}${better === 0 ? "" : "  used while the other does not answer"}`);
   const question =
