@@ -114,8 +114,15 @@ test("adding in the page", {
     await form
       .getByLabel("Command or address (required)")
       .fill(`${process.execPath} ${TOOLS_SERVER} '${HOSTILE}'`);
-    await form.getByLabel("Secret for").fill("TOKEN");
-    await form.getByLabel("Secret", { exact: true }).fill(VALUE);
+    await form.getByRole("button", { name: "Add a variable or header" }).click();
+    await form.getByLabel("Name 1").fill("TOKEN");
+    await form.getByLabel("Secret 1").check();
+    await form.getByLabel("Value 1").fill(VALUE);
+    await openView(page, "Shares/Add a share");
+    await openView(page, "Servers/Add a server");
+    assert.equal(await form.getByLabel("Name 1").inputValue(), "TOKEN", "kept over a change of view");
+    assert.equal(await form.getByLabel("Value 1").inputValue(), "", "but a secret");
+    await form.getByLabel("Value 1").fill(VALUE);
     const submit = form.getByRole("button", { name: "Show what runs …" });
     await submit.click();
     await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '${HOSTILE}'`).waitFor();
@@ -126,7 +133,6 @@ test("adding in the page", {
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     assert.doesNotMatch((await rig.home.cli(["secret", "list"])).stdout, /more-token/);
-    await form.getByLabel("Secret", { exact: true }).fill(VALUE);
     await submit.click();
     await dialog.getByRole("button", { name: "Add it" }).click();
     await page
@@ -151,8 +157,10 @@ test("adding in the page", {
     await page.getByRole("dialog").getByText(`${registry}/mcp`, { exact: true }).waitFor();
     await page.keyboard.press("Escape");
     await form.getByLabel("Command or address (required)").fill("https://127.0.0.1:9/mcp");
-    await form.getByLabel("Secret for").fill("bad header");
-    await form.getByLabel("Secret", { exact: true }).fill(VALUE);
+    await form.getByRole("button", { name: "Add a variable or header" }).click();
+    await form.getByLabel("Name 1").fill("bad header");
+    await form.getByLabel("Secret 1").check();
+    await form.getByLabel("Value 1").fill(VALUE);
     await form.getByRole("button", { name: "Show what runs …" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Add it" }).click();
     await page

@@ -97,7 +97,7 @@ test("the page behind a proxy with TLS", {
     const typed = await page.getByText(/^MOUNTAINEER_HOME=\S+ mountaineer admin /).textContent();
     const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(2));
     assert.equal(code, 0, stderr);
-    await page.getByText("This tab may change which programs run, for 15 min.").waitFor();
+    await page.getByText("This tab may change which programs run, for 15 min").waitFor();
     assert.equal(await ask.count(), 0);
     assert.deepEqual(await violations(page), []);
     const other = await context.newPage();
@@ -105,7 +105,8 @@ test("the page behind a proxy with TLS", {
     await other.goto(rig.url);
     await openView(other, "Settings/Configuration");
     await other.getByRole("button", { name: "Unlock" }).waitFor();
-    await page.getByRole("button", { name: "Lock" }).click();
+    await page.getByRole("button", { name: "Owner for" }).click();
+    await page.getByRole("button", { name: "Lock", exact: true }).click();
     await ask.waitFor();
     await context.close();
   });

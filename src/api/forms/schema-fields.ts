@@ -39,6 +39,8 @@ export interface SchemaField {
   readonly isNullable: boolean;
   /** The schema's default value; absent if it has none. */
   readonly byDefault?: unknown;
+  /** The schema's first example, foreign text; absent if it has none that is a text or a number. */
+  readonly example?: string;
   readonly of: FieldKind;
 }
 
@@ -91,8 +93,14 @@ function fieldOf(name: string, given: unknown, isRequired: boolean, context: Con
   const outer = isObject(given) ? given : {};
   const byDefault = [outer, schema, inner.schema].find((each) => Object.hasOwn(each, "default"));
   const about = [outer, schema, inner.schema].map(aboutOf).find((each) => each !== "") ?? "";
-  const { title } = outer;
-  const base = { name, ...(typeof title === "string" ? { title } : {}), about, isRequired, isNullable };
+  const { title, examples } = outer;
+  const [example] = Array.isArray(examples) ? examples : [];
+  const isShort = (typeof example === "string" && example !== "") || typeof example === "number";
+  const base = {
+    ...{ name, about, isRequired, isNullable },
+    ...(typeof title === "string" && { title }),
+    ...(isShort && { example: String(example) }),
+  };
   const of: FieldKind =
     inner.fault === null
       ? kindOf(inner.schema, { ...context, open: inner.open })

@@ -25,7 +25,7 @@ export function AddFromRegistry({ app }: ViewProps): ComponentChild {
     );
   return [
     h(DeclaredForm, {
-      ...{ label: "Search the registry", action: "Search" },
+      ...{ app, label: "Search the registry", action: "Search" },
       fields: { [PART]: neededText("Asked of registry.modelcontextprotocol.io.") },
       run: (values) =>
         app.attempt("Search the registry", async () => {
@@ -74,7 +74,7 @@ function Chosen({ app, server }: ViewProps & { readonly server: RegistryServerRe
       ` ${shown(server.version)}: ${shown(server.description)}`,
     ),
     h(DeclaredForm, {
-      ...{ label: "What it wants", action: "Show what runs …" },
+      ...{ app, label: "What it wants", action: "Show what runs …" },
       fields: { [NAME]: neededText(), ...Object.fromEntries(fields) },
       hidden: hidden.map(({ name, description, required }) => ({
         ...{ name, about: description ?? "Kept outside of the configuration.", isRequired: required },

@@ -82,7 +82,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
         ? null
         : h(DeclaredForm, {
             key: nas.join(" "),
-            ...{ label: "One more share of a NAS", action: "Show what is added …" },
+            ...{ app, label: "One more share of a NAS", action: "Show what is added …" },
             fields: {
               NAS: {
                 enum: nas,
@@ -104,7 +104,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       servers === null ? null : serverList(servers, chosen, choose),
       h(DeclaredForm, {
         key: chosen === null ? "" : addressOf(chosen),
-        ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
+        ...{ app, label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
         begin: beginning(chosen),
         run: logIn,
       }),
@@ -112,6 +112,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
         ? null
         : h(Shares, {
             key: JSON.stringify(login),
+            app,
             login,
             others: likelySame(known, servers ?? []),
             add: (values) => add(app, login, password.current, values, servers ?? []),
@@ -150,13 +151,13 @@ function serverList(
   ];
 }
 
-interface SharesProps {
+interface SharesProps extends ViewProps {
   readonly login: SignedInServer;
   readonly others: readonly FoundServer[];
   readonly add: (values: Readonly<Record<string, unknown>>) => Promise<boolean>;
 }
 
-function Shares({ login, others, add }: SharesProps): ComponentChild {
+function Shares({ app, login, others, add }: SharesProps): ComponentChild {
   const { names, networks } = login;
   const listed = names.kind === "listed" ? names.names : [];
   const where = shown(login.host);
@@ -182,7 +183,14 @@ function Shares({ login, others, add }: SharesProps): ComponentChild {
           ? `${where} lists no shares; type the name of one.`
           : `${where} takes this login.`,
     ),
-    h(DeclaredForm, { label: "Choose a share", fields, begin, action: "Show what is added …", run: add }),
+    h(DeclaredForm, {
+      app,
+      label: "Choose a share",
+      fields,
+      begin,
+      action: "Show what is added …",
+      run: add,
+    }),
   ];
 }
 

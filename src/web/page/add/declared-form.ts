@@ -1,11 +1,13 @@
 // A form from a declaration: fields from a JSON Schema, and hidden fields, whose values are read at a submit and stored nowhere.
-import { type ComponentChild, h } from "preact";
+import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { sentArguments } from "../../../api/forms/call-arguments.ts";
 import { createNode, type FormNode, withNode, withValue } from "../../../api/forms/form-node.ts";
 import { argumentsField } from "../../../api/forms/schema-fields.ts";
 import { FieldView } from "../catalog/form-view.ts";
+import type { ViewProps } from "../parts/app.ts";
 import { line, row } from "../parts/elements.ts";
+import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 
 interface HiddenField {
@@ -16,7 +18,10 @@ interface HiddenField {
 
 type Fields = Readonly<Record<string, { readonly description: string; readonly minLength?: number }>>;
 
-interface DeclaredFormProps {
+/** The typed values until they are sent, without those of secrets. */
+const TYPED = createFormStores<{ readonly root: FormNode }>();
+
+interface DeclaredFormProps extends ViewProps {
   readonly label: string;
   /** The fields by label, each described by its JSON Schema. */
   readonly fields: Fields;
@@ -25,31 +30,38 @@ interface DeclaredFormProps {
   readonly hidden?: readonly HiddenField[];
   readonly action: string;
   /**
-   * Called at a submit. `hidden`: the filled hidden fields, by name. Resolves with true if the hidden fields
-   * are to be emptied.
+   * Called at a submit. `hidden`: the filled hidden fields, by name. `clear` empties the other fields. Resolves with
+   * true if the hidden fields are to be emptied.
    */
   readonly run: (
     values: Readonly<Record<string, unknown>>,
     hidden: ReadonlyMap<string, string>,
+    clear: () => void,
   ) => Promise<boolean>;
+  /** Behind the fields; its password fields are among the hidden ones. */
+  readonly children?: ComponentChildren;
 }
 
 export function DeclaredForm({
+  app,
   label,
   fields,
   begin = {},
   hidden = [],
   action,
   run,
+  children,
 }: DeclaredFormProps): ComponentChild {
-  const [root, setRoot] = useState(() => filled(fields, begin));
+  const empty = () => ({ root: filled(fields, begin) });
+  const name = JSON.stringify([label, fields, begin]);
+  const [{ root }, store] = useFormStore(TYPED, app.requests, empty, name);
   const [isTried, setTried] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (isBusy) return;
-    const values = sentArguments({ root, raw: null });
+    const values = sentArguments({ root: store.get().root, raw: null });
     const inputs = [...(form.current?.querySelectorAll<HTMLInputElement>("input[type=password]") ?? [])];
     const typed = new Map(
       inputs.flatMap(({ name, value }) => (value === "" ? [] : [[name, value] as const])),
@@ -59,7 +71,8 @@ export function DeclaredForm({
     if (values === null || lacks) return;
     setBusy(true);
     try {
-      if (await run(values, typed)) for (const input of inputs) input.value = "";
+      const clear = (): void => store.set(empty());
+      if (await run(values, typed, clear)) for (const input of inputs) input.value = "";
     } finally {
       setBusy(false);
     }
@@ -75,8 +88,9 @@ export function DeclaredForm({
     },
     h(FieldView, {
       ...{ node: root, path: [], label, isTried, scope: label.replace(/\W+/g, "-") },
-      onNode: (path, node) => setRoot((now) => withNode(now, path, node)),
+      onNode: (path, node) => store.set({ root: withNode(store.get().root, path, node) }),
     }),
+    children,
     hidden.map((field) => hiddenField(field, isTried)),
     row(h("button", { type: "submit", class: "main", "aria-busy": isBusy }, action, isBusy ? " …" : "")),
   );
@@ -99,12 +113,13 @@ function hiddenField({ name, about, isRequired }: HiddenField, isTried: boolean)
   );
 }
 
-export function neededText(description = "") {
-  return { type: "string", minLength: 1, description };
+/** `example`: shown in the field while it is empty. */
+export function neededText(description = "", example = "") {
+  return { type: "string", minLength: 1, description, examples: [example] };
 }
 
-export function optionalText(description: string) {
-  return { type: "string", description };
+export function optionalText(description: string, example = "") {
+  return { type: "string", description, examples: [example] };
 }
 
 function filled(properties: Fields, begin: Readonly<Record<string, unknown>>): FormNode {

@@ -33,14 +33,14 @@ export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<str
   return { ...none, command: [command, ...args], url: null, env: texts, headers: new Map() };
 }
 
-/** Asks for confirmation with the whole plan, and saves it. Rejects with `MountaineerError`. */
+/** Asks for confirmation with the whole plan, and saves it; false: the person said no. Rejects with `MountaineerError`. */
 export async function addServer(
   app: App,
   name: string,
   given: BackendInput,
   givenSecrets: readonly SecretToKeep[],
   about: ComponentChild = null,
-): Promise<void> {
+): Promise<boolean> {
   const { sha256, text } = await app.requests.call("config");
   const reading = parseBackendName(name);
   if (!reading.ok) throw new MountaineerError("usage", `${name}: expected ${reading.expected}`);
@@ -67,7 +67,7 @@ export async function addServer(
     ),
     action: found.size > 0 ? "Keep it as a secret" : "Add it",
   });
-  if (!yes) return;
+  if (!yes) return false;
   await saveAdded(
     app,
     [...backendEdits(name, typed), ...(hasToken ? TOKEN_EDITS : [])],
@@ -75,6 +75,7 @@ export async function addServer(
     sha256,
   );
   location.hash = "#/servers";
+  return true;
 }
 
 function tokenHint(isStored: boolean): ComponentChild {

@@ -91,9 +91,12 @@ function control({ node, path, onNode }: FormProps, shared: object): ComponentCh
 }
 
 function placeholder(node: FormNode): string {
-  const { of, isRequired } = node.field;
+  const { of, isRequired, example } = node.field;
+  if (example !== undefined) return shown(example.slice(0, 200));
   const kind = of.kind === "number" ? numberText(of) : of.kind === "json" ? `JSON: ${of.why}` : "";
-  return [kind, isRequired ? "" : leftOut(node)].filter((part) => part !== "").join("; ");
+  return [kind, isRequired || !hasDefault(node) ? "" : leftOut(node)]
+    .filter((part) => part !== "")
+    .join("; ");
 }
 
 /** The text for a value that is left out. The server applies the default. */

@@ -1,6 +1,6 @@
 // The lock of the page: whether this tab may change what runs, and how the owner of the account unlocks it.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "./app.ts";
@@ -10,94 +10,127 @@ import { Copyable, WorkButton } from "./elements.ts";
 const CHECK_MS = 1000;
 /** How long the daemon accepts a code. */
 const CODE_MS = 3 * 60_000;
+const CLOSING = ["pointerdown", "keydown"];
 
 export function useMayRunCommands(app: App): boolean {
   return useStore(app.store, ({ session }) => typeof session === "object" && session.mayRunCommands);
 }
 
-/**
- * In the header: that this tab may not change what runs, with the button that asks for a code to type in a terminal; or how long it
- * may change what runs, with the button that gives the right up.
- */
+/** Whether the owner has unlocked this tab, which `allow_commands` does not do. */
+export function useIsOwner(app: App): boolean {
+  return useStore(app.store, ({ session }) => typeof session === "object" && session.ownerUntil !== null);
+}
+
+const CLOSED = "M6 14V10a6 6 0 0 1 12 0v4M4 14h16v13H4z";
+const OPEN = "M6 14V8a6 6 0 0 1 11-3M4 14h16v13H4z";
+
+/** In the header: a lock, which opens to how this tab is unlocked, or for how long it is, and the button that locks it. */
 export function OwnerLock({ app }: ViewProps): ComponentChild {
-  const may = useMayRunCommands(app);
   const until = useStore(app.store, ({ session }) =>
     typeof session === "object" ? session.ownerUntil : null,
   );
+  const may = useMayRunCommands(app);
   const nowMs = useNow();
   const leftMs = until === null ? null : Date.parse(until) - nowMs;
+  const left = leftMs === null ? null : `${Math.max(1, Math.ceil(leftMs / 60_000))} min`;
+  const [isOpen, setOpen] = useState(false);
+  const [code, setCode] = useState<string | null>(null);
+  const lock = useRef<HTMLDivElement>(null);
+  const text = `This tab may change which programs run, for ${left}`;
   const isOver = leftMs !== null && leftMs <= 0;
   useEffect(() => {
     if (isOver) void checkSession(app);
   }, [isOver]);
-  if (leftMs !== null) return h(Unlocked, { app, leftMs });
-  return may ? null : h(Locked, { app });
-}
-
-function Unlocked({ app, leftMs }: ViewProps & { readonly leftMs: number }): ComponentChild {
-  const drop = (): Promise<unknown> =>
-    app.attempt("Lock", async () => {
-      await app.requests.dropOwner();
-      await checkSession(app);
-    });
-  return h(
-    "p",
-    { class: "owner", role: "status" },
-    `This tab may change which programs run, for ${Math.max(1, Math.ceil(leftMs / 60_000))} min. `,
-    h("button", { type: "button", class: "quiet", onClick: () => void drop() }, "Lock"),
-  );
-}
-
-function Locked({ app }: ViewProps): ComponentChild {
-  const [shownCode, setShownCode] = useState<string | null>(null);
   useEffect(() => {
-    if (shownCode === null) return;
+    if (left !== null && code !== null) app.notify("good", text);
+    setCode(null);
+    setOpen(false);
+  }, [left === null]);
+  useEffect(() => {
+    if (code === null) return;
     const timer = setInterval(() => void checkSession(app), CHECK_MS);
-    const end = setTimeout(() => setShownCode(null), CODE_MS);
+    const end = setTimeout(() => setCode(null), CODE_MS);
     return () => {
       clearInterval(timer);
       clearTimeout(end);
     };
-  }, [shownCode]);
-  const unlock = (): Promise<unknown> =>
-    app.attempt("Unlock", async () => setShownCode(await app.requests.requestOwner()));
-  if (shownCode === null)
-    return h(
-      "p",
-      { class: "owner locked" },
-      "Read-only ",
-      h(WorkButton, { label: "Unlock", kind: "quiet", run: unlock }),
-    );
-  const command = shellCommand`mountaineer admin ${`${shownCode.slice(0, 4)}-${shownCode.slice(4)}`}`;
+  }, [code]);
+  useEffect(() => {
+    const close = (event: Event): void => {
+      const isKey = "key" in event && event.key === "Escape";
+      if (isKey || (event.type === "pointerdown" && !event.composedPath().includes(lock.current ?? document)))
+        setOpen(false);
+    };
+    for (const type of isOpen ? CLOSING : []) document.addEventListener(type, close);
+    return () => {
+      for (const type of CLOSING) document.removeEventListener(type, close);
+    };
+  }, [isOpen]);
+  const requestCode = async (): Promise<void> => {
+    const given = await app.requests.requestOwner();
+    setCode(`${given.slice(0, 4)}-${given.slice(4)}`);
+  };
+  const drop = async (): Promise<void> => {
+    await app.requests.dropOwner();
+    await checkSession(app);
+  };
+  const toggle = async (): Promise<void> => {
+    setOpen(!isOpen);
+    if (!isOpen && left === null && code === null && !(await app.attempt("Unlock", requestCode)))
+      setOpen(false);
+  };
+  const what = may ? "This tab changes all but people and their programs" : "This tab is read-only";
+  const shown =
+    left !== null
+      ? [h("p", {}, text), h(WorkButton, { label: "Lock", run: () => app.attempt("Lock", drop) })]
+      : code !== null && [
+          h("p", {}, `${what}. In a terminal of the daemon's machine, type within three minutes:`),
+          h("p", { class: "owner-code-shown" }, code),
+          h("p", {}, h(Copyable, { text: shellCommand`mountaineer admin ${code}` })),
+        ];
+  const name = { "aria-label": left === null ? "Unlock" : `Owner for ${left}`, "aria-expanded": isOpen };
+  const icon = h("path", { d: left === null ? CLOSED : OPEN });
   return h(
-    "p",
-    { class: "owner", role: "status" },
-    "In a terminal of the daemon's machine, type ",
-    h(Copyable, { text: command }),
-    " within three minutes.",
+    "div",
+    { class: "owner", ref: lock },
+    h(
+      "button",
+      { ...name, type: "button", class: "quiet", onClick: () => void toggle() },
+      h("svg", { viewBox: "0 0 24 28", "aria-hidden": true }, icon),
+      h("span", { class: left === null ? "unseen" : "owner-left" }, left ?? "Unlock"),
+    ),
+    isOpen && shown !== false ? h("div", { class: "owner-box", role: "status" }, shown) : null,
   );
 }
 
-/** Above what a locked tab cannot do: the command that unlocks it. `what`: such as "add a share". */
-export function LockedLine({ app, what }: ViewProps & { readonly what: string }): ComponentChild {
-  if (useMayRunCommands(app)) return null;
+interface LockedProps extends ViewProps {
+  /** Such as "add a share". */
+  readonly what: string;
+  /** True: `allow_commands` does not allow it. */
+  readonly needsOwner?: boolean;
+}
+
+/** Above what a locked tab cannot do: the command that unlocks it. */
+export function LockedLine({ app, what, needsOwner = false }: LockedProps): ComponentChild {
+  const [may, isOwner] = [useMayRunCommands(app), useIsOwner(app)];
+  if (needsOwner ? isOwner : may) return null;
   return [
     h("p", { key: "why", class: "dim" }, `To ${what}, run in a terminal of the daemon's machine:`),
     h("p", { key: "how", class: "path" }, h(Copyable, { text: "mountaineer open --admin" })),
   ];
 }
 
-interface LockableProps extends ViewProps {
-  readonly what: string;
+interface LockableProps extends LockedProps {
   readonly children?: ComponentChildren;
 }
 
 /** A form, which a locked tab shows disabled, below the command that unlocks it. */
-export function Lockable({ app, what, children }: LockableProps): ComponentChild {
-  const may = useMayRunCommands(app);
+export function Lockable({ children, ...locked }: LockableProps): ComponentChild {
+  const [may, isOwner] = [useMayRunCommands(locked.app), useIsOwner(locked.app)];
+  const disabled = !(locked.needsOwner === true ? isOwner : may);
   return [
-    h(LockedLine, { key: "line", app, what }),
-    h("fieldset", { key: "form", class: "lockable", disabled: !may }, children),
+    h(LockedLine, { key: "line", ...locked }),
+    h("fieldset", { key: "form", class: "lockable", disabled }, children),
   ];
 }
 

@@ -10,7 +10,6 @@ export function whyDetails({ kind, rule, why, passed_over: rules }: Why, now: nu
   return details(
     "Why?",
     kind === "share" ? h("p", {}, `${rule}: `, withCode(why)) : null,
-    h("p", { class: "dim" }, "Not now:"),
     plainList(
       "Rules that take no step now",
       ...passedOver.map((one) => {
@@ -18,6 +17,7 @@ export function whyDetails({ kind, rule, why, passed_over: rules }: Why, now: nu
         return h(
           "li",
           { key: one.rule },
+          h("span", { class: "dim" }, "not now: "),
           `${one.rule}: `,
           withCode(one.why),
           due === null ? "" : ` (${due})`,
