@@ -32,9 +32,9 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "(?:state|import-waits)\\.json|fleet/ca\\.pem", as: "text" },
   // What belongs to this machine, to a process, or can be made again.
   // `timeline.json` is of an earlier version.
-  { path: "(?:aliases|daemon|lock|moved|origin|timeline)\\.json" },
+  { path: "(?:aliases|backup|daemon|lock|moved|origin|timeline)\\.json" },
   { path: "(?:audit|numbers|sessions)\\.jsonl" },
-  { path: "(?:secrets\\.)?lock\\.db" },
+  { path: "(?:secrets\\.|users\\.)?lock\\.db" },
   { path: "(?:approvals|grants|names|pins)\\.key|(?:checked|lists)\\.(?:key|sealed)" },
   { path: "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html" },
   { path: `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)` },

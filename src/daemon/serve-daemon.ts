@@ -18,6 +18,7 @@ import { packageVersion } from "../runtime/version.ts";
 import { openBackendSignIn } from "./backend-sign-in.ts";
 import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
+import { createPeopleControl } from "./control/people-control.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import type { SentinelService } from "./daemon-service.ts";
 import { Handover } from "./handover/handover.ts";
@@ -58,12 +59,8 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
   const { service, httpApi, daemonLog, connections, logger, clock, stack } = parts;
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
   const sockets = createDisposalStack((error) => reportUnclean(logger, error));
-  const logins = sockets.use(
-    createLoginControl({
-      signIn: openBackendSignIn({ home, configPath }),
-      restart: service.control.restart,
-    }),
-  );
+  const signIn = openBackendSignIn({ home, configPath });
+  const logins = sockets.use(createLoginControl({ signIn, restart: service.control.restart }));
   const servers: CommandServer[] = [];
   const handover = createHandover(options, {
     ...parts,
@@ -93,6 +90,7 @@ export async function serve(options: RunOptions, parts: ServeParts): Promise<voi
     status: () => service.measuredStatus(),
     ...logins.control,
     ...createSetupControl({ home, configPath, reload: service.control.reload }),
+    ...createPeopleControl({ home, configPath, signIn, control: service.control }),
     ...createClientConnections({
       ...{ home, configPath, launcher: options.program.command },
       ...{ environment: process.env, status: service.control.status },

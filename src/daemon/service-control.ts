@@ -11,13 +11,14 @@ import type { ConditionName } from "./conditions/condition-rows.ts";
 import { aliasStatus } from "./control/alias-control.ts";
 import { withWaiting } from "./control/gateway-status.ts";
 import { globalConditions } from "./control/global-conditions.ts";
+import { withOwn } from "./control/own-accounts.ts";
 import { createReadFaults } from "./control/read-faults.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
 import type { ServiceOptions, ServiceParts } from "./service-parts.ts";
 
 export function createServiceControl(
-  { home, clock, logger, intervalMs, copiedFrom = null }: ServiceOptions,
+  { home, clock, logger, environment, intervalMs, copiedFrom = null }: ServiceOptions,
   {
     memory,
     parts: { engine },
@@ -108,7 +109,9 @@ export function createServiceControl(
       };
     },
     async people(request, signal) {
-      const report = await gateway.control.people(request);
+      const known = await gateway.control.people(request);
+      const rules = { config: config.watcher.running.snapshot.config, values: secrets.values };
+      const report = await withOwn(known, { home, clock, environment }, rules, signal);
       const reason = await config.unusedFileBecause(signal);
       return reason === null ? report : { ...report, file_not_in_use: reason };
     },

@@ -52,6 +52,10 @@ const personShape = object({
   last_heard: nullable(text),
   programs: list(grantShape),
   servers: list(object({ backend: text, entries: list(entryAccessShape) })),
+  /** Servers with an own account of the user; `signed_in` null: not known; `account`: its name, if the server told it. */
+  accounts: optional(list(object({ backend: text, signed_in: nullable(flag), account: nullable(text) }))),
+  /** The user's own secrets that are stored or needed; `is_stored` null: not known. Absent: none. */
+  secrets: optional(list(object({ name: text, is_stored: nullable(flag) }))),
 });
 export type Person = TypeOf<typeof personShape>;
 
@@ -68,6 +72,22 @@ export const peopleReportShape = object({
   file_not_in_use: optional(text),
 });
 export type PeopleReport = TypeOf<typeof peopleReportShape>;
+
+export const userChangeRequest = strictObject({
+  user: wellFormedText,
+  to: choice("added", "renewed", "removed"),
+  roles: optional(list(wellFormedText, 64)),
+});
+export const userChangeShape = object({
+  /** Only this answer has it; null: the user is removed. */
+  token: nullable(text),
+  /** The gateway's; null: it does not listen. */
+  address: nullable(text),
+  /** What failed once the entry had changed. */
+  warnings: list(text),
+});
+export type UserChangeReport = TypeOf<typeof userChangeShape>;
+export const accountRequest = strictObject({ user: wellFormedText, backend: wellFormedText, end: flag });
 
 const limits = { backends: nullable(list(wellFormedText)), read_only: flag };
 

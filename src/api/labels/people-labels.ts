@@ -25,22 +25,28 @@ const EFFECTS: ReadonlyMap<EntryAccess["effect"], string> = new Map([
   ["deny", "denied"],
 ]);
 
-/** One line for each effect and rule: the names of tools, and how many there are of the other kinds. */
-export function serverAccessText(entries: readonly EntryAccess[]): readonly string[] {
-  if (entries.length === 0) return ["it has listed nothing yet"];
+/** One row for each effect and rule: the names of tools, and how many there are of the other kinds. */
+export function accessRows(entries: readonly EntryAccess[]) {
+  if (entries.length === 0) return [{ how: "", rule: "", what: "it has listed nothing yet" }];
   const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS.get(effect)} by ${rule}`);
-  return [...byRule].map(([how, same]) => {
+  return [...byRule].map(([text, same]) => {
+    const [how = "", rule = ""] = text.split(/ by (.*)/s);
     const counts = [...Map.groupBy(same, ({ kind }) => kind)].map(
       ([kind, { length }]) => [kind, pluralize(length, kind)] as const,
     );
     if (byRule.size === 1 && same.length > 1)
-      return `${how}: everything (${counts.map(([, count]) => count).join(", ")})`;
+      return { how, rule, what: `everything (${counts.map(([, count]) => count).join(", ")})` };
     const tools = same.flatMap(({ kind, name, set_arguments: set }) =>
       kind === "tool" ? [set === undefined ? name : `${name} (${setArgumentsText(set)})`] : [],
     );
     const others = counts.flatMap(([kind, count]) => (kind === "tool" ? [] : [count]));
-    return `${how}: ${[...tools, ...others].join(", ")}`;
+    return { how, rule, what: [...tools, ...others].join(", ") };
   });
+}
+
+/** The rows as lines. */
+export function serverAccessText(entries: readonly EntryAccess[]): readonly string[] {
+  return accessRows(entries).map(({ how, rule, what }) => (how === "" ? what : `${how} by ${rule}: ${what}`));
 }
 
 /** `repo = "acme/site"` */

@@ -132,6 +132,12 @@ export const SETUP_OPERATIONS = {
     output: secretChangeShape,
     counts: "config",
   }),
+  /** When this home was last backed up. */
+  lastBackup: operation("GET backup", {
+    /** ISO 8601 UTC; null: never on this machine. */
+    output: object({ time: nullable(text) }),
+    counts: "config",
+  }),
   /**
    * A link that signs one browser in. The link works once, within a minute. Without a gateway, this opens a listener
    * for the page. Rejects with `gateway_off` if `[server.management].enabled` is not true. `from_terminal`: a person

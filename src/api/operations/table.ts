@@ -42,9 +42,12 @@ import { numbersReportShape, numbersSpan, numbersSubject, seriesShape } from "..
 import {
   accessRequest,
   accessRequestShape,
+  accountRequest,
   grantsRequest,
   peopleReportShape,
   peopleRequest,
+  userChangeRequest,
+  userChangeShape,
 } from "../contract/people.ts";
 import { answerReportShape, answerRequest, questionsReportShape } from "../contract/questions.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
@@ -173,6 +176,23 @@ export const OPERATIONS = {
   }),
   /** The people who may connect, their programs, and their rights by the rules that are in use. */
   people: operation("POST people", { input: peopleRequest, output: peopleReportShape }),
+  /**
+   * Add a user, give one a new token (the one before is accepted for an hour), or remove one. Rejects with `usage`,
+   * `config_…` and `secret_unavailable`.
+   */
+  changeUser: operation("POST people/change", {
+    right: "owner",
+    input: userChangeRequest,
+    output: userChangeShape,
+    counts: "config",
+  }),
+  /** Where a user signs in to the own account, for ten minutes; or the end of that account. Rejects with `usage`. */
+  userAccount: operation("POST people/account", {
+    right: "owner",
+    input: accountRequest,
+    /** null: the account has ended. */
+    output: object({ address: nullable(text) }),
+  }),
   /**
    * A program's request for access, by the code that its page shows, and the owner's answer to it. Rejects with
    * `permission_denied` if no page shows the code, and with `usage` if there is no such user.

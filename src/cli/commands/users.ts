@@ -88,8 +88,8 @@ const usersRemoveCommand = command("users remove", {
   takes: { "<name>": USER },
   async run(context, { name }) {
     const { removeUser } = await import("../edits/user-change.ts");
-    const { user } = await removeUser(context, name);
-    showResult(context, { user }, (paint) => [doneLine(paint, `${name} is removed`)]);
+    await removeUser(context, name);
+    showResult(context, { user: name }, (paint) => [doneLine(paint, `${name} is removed`)]);
   },
 });
 

@@ -1,14 +1,7 @@
-// Adds, renews and removes users of the gateway: their tokens, and their entries in the configuration.
-import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
-import { newToken } from "../../config/edit/gateway-token.ts";
-import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
-import { freeSecretName } from "../../config/secret-names.ts";
-import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
-import { namesHint } from "../../config/values/mistakes.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+// The changes of users for commands: the question before the first one, and the lines that hand a token over.
+import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { isoTime } from "../../runtime/time/clock.ts";
-import { openSecrets, openSignIn, openUserSecrets } from "../in-process/open.ts";
+import { openUserChanges } from "../in-process/open.ts";
 import { clientUrl, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
@@ -20,8 +13,8 @@ import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 /** The token is shown at a terminal only, and only once. */
 export interface UserChange {
   readonly user: string;
-  /** Where the token is stored; null: there is none any longer. */
-  readonly secret: string | null;
+  /** Where the token is stored. */
+  readonly secret: string;
   readonly lines: readonly string[];
 }
 
@@ -33,116 +26,47 @@ export async function addUser(
   yes: boolean,
 ): Promise<UserChange | null> {
   if (!yes && !(await mayRequireTokens(context))) return null;
-  return withNewToken(context, name, ({ incomingAuth }, secret) => {
-    if (usersOf({ incomingAuth }).some((user) => user.name === name))
-      throw new MountaineerError("usage", `there is a user ${name} already`, {
-        hint: shellCommand`mountaineer users renew ${name}`,
-      });
-    const given = { key: `incoming_auth.users.${tomlKey(name)}.roles`, value: tomlValue([...roles]) };
-    return [
-      ...(incomingAuth.type === "anonymous" ? [{ key: "incoming_auth.type", value: "local" }] : []),
-      { add: "users", entry: { name, token: `secret:${secret}` } } as const,
-      ...(roles.length > 0 ? [given] : []),
-    ];
-  });
+  return withToken(context, (changes) => changes.add(name, roles));
 }
 
-/**
- * Gives the user a new token. The old one is accepted for `overlapMs`, and so are programs that it let in, unless `keepsGrants`: then
- * they stay.
- */
-export async function renewUser(
+/** Gives the user a new token: see `openUserChanges`. */
+export function renewUser(
   context: CommandContext,
   name: string,
-  { overlapMs, keepsGrants }: { readonly overlapMs: number; readonly keepsGrants: boolean },
+  how: { readonly overlapMs: number; readonly keepsGrants: boolean },
 ): Promise<UserChange> {
-  const ids = keepsGrants ? await programsOf(context, name) : [];
-  const own = await openUserSecrets(context);
-  const before = await own.ownerOf(name, context.signal);
-  let unused: readonly string[] = [];
-  const change = await withNewToken(context, name, async (config, secret) => {
-    const { token, oldToken = null } = knownUser(config, name);
-    if (token.kind !== "stored")
-      throw new MountaineerError("usage", `the token of ${name} is the variable ${token.variable}`, {
-        hint: "change the variable for the daemon, and start it again",
-      });
-    if (ids.length > 0) await callDaemon(context, RUNNING_BACKENDS, "changeGrants", { ids, to: "keep" });
-    const earlier = oldToken?.kind === "stored" ? [oldToken.name] : [];
-    unused = overlapMs === 0 ? [token.name, ...earlier] : earlier;
-    const until = isoTime(Date.now() + overlapMs);
-    const old = overlapMs === 0 ? [null, null] : [`secret:${token.name}`, until];
-    return [`secret:${secret}`, ...old].map((value, at) => ({
-      key: `incoming_auth.users.${tomlKey(name)}.${["token", "old_token", "old_until"][at]}`,
-      value,
-    }));
+  return withToken(context, (changes) => changes.renew(name, how));
+}
+
+export async function removeUser(context: CommandContext, name: string): Promise<void> {
+  await (await changesOf(context)).remove(name);
+}
+
+type Changes = Awaited<ReturnType<typeof openUserChanges>>;
+
+function changesOf(context: CommandContext, onConfig: (config: MountaineerConfig) => void = () => {}) {
+  return openUserChanges({
+    ...context,
+    edit: (editsFor) =>
+      editMembers(context, (config) => {
+        onConfig(config);
+        return editsFor(config);
+      }),
+    call: (name, input) => callDaemon(context, RUNNING_BACKENDS, name, input),
+    applySecrets: () => applySecret(context, "the user's own secrets and sign-ins stay"),
+    warn: context.notify,
   });
-  // The new token counts already, and only the result shows it.
-  const hasOwn = await own.renew(before, context.signal).catch((error: unknown) => {
-    context.notify(`the user's own secrets and sign-ins must be stored again: ${errorText(error)}`);
-    return false;
-  });
-  // It reads the user's own secrets by the new token.
-  if (overlapMs === 0 && hasOwn) await applySecret(context, "the user's own secrets and sign-ins stay");
-  await forget(context, unused);
-  return change;
 }
 
-export async function removeUser(context: CommandContext, name: string): Promise<UserChange> {
-  let unused: readonly string[] = [];
-  await editMembers(context, (config) => {
-    const { token, oldToken = null } = knownUser(config, name);
-    if (config.incomingAuth.type === "local" && usersOf(config).length === 1)
-      throw new MountaineerError("usage", `${name} is the only user`, {
-        hint: "add another first; a file without [incoming_auth] lets everyone on this machine in",
-      });
-    unused = [token, oldToken].flatMap((one) => (one?.kind === "stored" ? [one.name] : []));
-    return [{ remove: "users", name }];
-  });
-  // The entry is gone by now, so failures are only noted.
-  for (const ending of [
-    async () => (await openSignIn(context)).forgetUser(name, context.signal),
-    async () => void (await (await openUserSecrets(context)).forget(name)),
-    () => forget(context, unused),
-  ])
-    await ending().catch((error: unknown) =>
-      context.notify(`something of ${name} stays stored: ${errorText(error)}`),
-    );
-  return { user: name, secret: null, lines: [] };
-}
-
-function usersOf({ incomingAuth }: Pick<MountaineerConfig, "incomingAuth">): readonly AuthUser[] {
-  return incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
-}
-
-function knownUser(config: MountaineerConfig, name: string): AuthUser {
-  const users = usersOf(config);
-  const found = users.find((user) => user.name === name);
-  if (found !== undefined) return found;
-  const hint = namesHint(
-    name,
-    users.map((user) => user.name),
-    shellCommand`mountaineer users add ${name}`,
-  );
-  throw new MountaineerError("usage", `there is no user ${name}`, { hint });
-}
-
-/** Stores a new token, and makes the edits; if these fail, the token is forgotten. */
-async function withNewToken(
+async function withToken(
   context: CommandContext,
-  user: string,
-  editsFor: (config: MountaineerConfig, secret: string) => ReturnType<Parameters<typeof editMembers>[1]>,
+  make: (changes: Changes) => ReturnType<Changes["add"]>,
 ): Promise<UserChange> {
-  const store = await openSecrets(context);
-  const taken = storedNames(await store.list());
-  const secret = freeSecretName(`${user}-token`, (name) => taken.has(name));
-  const token = newToken();
   let served: Pick<MountaineerConfig, "server"> = { server: null };
-  await keepWhile(store, [[secret, token]], context.signal, () =>
-    editMembers(context, (config) => {
-      served = config;
-      return editsFor(config, secret);
-    }),
-  );
+  const changes = await changesOf(context, (config) => {
+    served = config;
+  });
+  const { user, secret, token } = await make(changes);
   const url = served.server?.publicUrl ?? clientUrl(served);
   const unserved = await unservedBecause(context, served);
   const shown = context.prompt === null ? "TOKEN" : token;
@@ -161,16 +85,6 @@ async function withNewToken(
         : []),
     ],
   };
-}
-
-async function forget(context: CommandContext, names: readonly string[]): Promise<void> {
-  const store = await openSecrets(context);
-  for (const name of names) await store.remove(name, context.signal);
-}
-
-async function programsOf(context: CommandContext, user: string): Promise<string[]> {
-  const { people } = await callDaemon(context, RUNNING_BACKENDS, "people", { user });
-  return people.flatMap(({ programs }) => programs.map(({ id }) => id));
 }
 
 /** Asks if clients are connected that have no token, and would be refused from now on. */

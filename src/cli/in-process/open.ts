@@ -28,6 +28,10 @@ export const openSecrets = async ({ home, configPath }: Target) =>
 export const openUserSecrets = async ({ home, configPath }: Target) =>
   (await import("../../daemon/compose/home-secrets.ts")).openUserSecrets({ home, configPath });
 
+export const openUserChanges = async (
+  parts: Parameters<typeof import("../../daemon/user-changes.ts").openUserChanges>[0],
+) => (await import("../../daemon/user-changes.ts")).openUserChanges(parts);
+
 export const openSignIn = async ({ home, configPath }: Target) =>
   (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 

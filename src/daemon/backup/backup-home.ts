@@ -34,6 +34,7 @@ import {
 } from "./home-content.ts";
 import { openParts } from "./home-parts.ts";
 import { endSwap, recordSwap } from "./home-swap.ts";
+import { recordBackup } from "./last-backup.ts";
 import { asCopy, planRestore } from "./plan-restore.ts";
 
 const LOCK = /^lock\.(?:db|json)$/;
@@ -67,6 +68,7 @@ export async function backUp(options: FileOptions & { readonly configPath: strin
   if (bytes.length > MOST_BYTES) throw refused("a backup has 256 MiB at most");
   await removeLeftovers(file);
   await writeDurably(file, bytes, { mode: 0o600, signal });
+  await recordBackup(home);
   return { file, bytes: bytes.length, files: content.files.size };
 }
 

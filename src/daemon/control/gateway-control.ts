@@ -19,7 +19,7 @@ import { durationText } from "../../runtime/text/plain-text.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, toolEntry } from "./gateway-status.ts";
-import { answerRequest, peopleReport } from "./people-report.ts";
+import { accountAddress, answerRequest, peopleReport } from "./people-report.ts";
 import { withheldEntries } from "./withheld-entries.ts";
 
 /** `current` returns null while no gateway is configured; then every operation rejects with `gateway_off`. */
@@ -66,6 +66,7 @@ export function createGatewayControl(current: () => Gateway | null) {
     async people(request) {
       return peopleReport(gateway(), request);
     },
+    userAccount: async (request) => ({ address: await accountAddress(gateway(), request) }),
     async accessRequest(request) {
       return answerRequest(await gateway().clients.server(), request);
     },

@@ -10,6 +10,7 @@ import { GATEWAY_CONDITIONS } from "../../gateway/serving/condition-rows.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
+import { accountOf } from "../../secrets/reference.ts";
 
 export function peopleReport(
   { serving, clients }: Pick<Gateway, "serving" | "clients">,
@@ -59,6 +60,26 @@ function grantReport(grant: Grant): Person["programs"][number] {
     ...{ id, name: client.name, answers_to: client.answers_to, resource, backends, read_only },
     ...{ since: isoTime(created_at), last_used: isoTime(used_at) },
   };
+}
+
+/** Where the user signs in to the own account: at `public_url`, or on this machine. Throws `usage`. */
+export async function accountAddress(
+  gateway: Pick<Gateway, "serving" | "clients" | "view">,
+  { user, backend }: InputOf<"userAccount">,
+): Promise<string> {
+  const { config, authentication } = gateway.serving.rules;
+  const sha256 = authentication.users?.entries.get(user)?.sha256;
+  const isOwn = config.backends.some(({ name, accounts }) => name === backend && accounts === "each");
+  const refused = (why: string) =>
+    new MountaineerError("usage", `${user} cannot sign in to ${backend}: ${why}`);
+  if (sha256 === undefined || !isOwn) throw refused("there is no such user, or one account for all");
+  const outside = URL.parse(config.server?.publicUrl ?? "");
+  const { host = "" } = outside ?? URL.parse(gateway.view().url ?? "") ?? {};
+  const reached = { host, isDirect: outside === null, scheme: outside === null ? null : "https" };
+  const account = { backend, user, entry: accountOf(user, sha256) };
+  const at = await gateway.clients.connectAt(account, reached);
+  if ("url" in at) return at.url;
+  throw refused(at.closedBecause);
 }
 
 /** Shows the request whose page shows the code, and answers it. */

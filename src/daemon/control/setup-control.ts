@@ -10,6 +10,7 @@ import { inputsOf, planBackend } from "../../registry/registry-plan.ts";
 import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
+import { lastBackup } from "../backup/last-backup.ts";
 import { foundServers } from "../compose/found-servers.ts";
 import { openHomeSecrets } from "../compose/home-secrets.ts";
 import { openFirstContact } from "./first-contact.ts";
@@ -73,6 +74,7 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       url: hasNoPath(url) ? await findMcpAddress(url, signal) : null,
     }),
     secrets: () => store().list(),
+    lastBackup: async () => ({ time: await lastBackup(home) }),
     async setSecret({ name, value }, signal, rights) {
       refuseOwnKey(name);
       const stored = await store().set(name, value, null, signal);

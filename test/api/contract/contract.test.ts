@@ -28,11 +28,11 @@ test("pin: the operations, their methods and paths", () => {
   assert.equal(
     paths("GET"),
     "status aliases tools clients questions clients/known catalog numbers fleet sync " +
-      "config config/approvals config/history config/history/ secrets",
+      "config config/approvals config/history config/history/ secrets backup",
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount wake unmount switch restart aliases/reconcile tools/switch people people/request people/grants questions/answer clients/connect call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch restart aliases/reconcile tools/switch people people/change people/account people/request people/grants questions/answer clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit numbers/series fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );

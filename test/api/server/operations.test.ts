@@ -25,6 +25,7 @@ const TEXTS = [
   "info",
   "auto",
   "shares",
+  "added",
   "127.0.0.1",
   "https://x.example",
   "2026-01-31T12:00:00Z",
@@ -75,6 +76,7 @@ test("pin: the operations that need permission, and those that never leave the m
     "setSecret",
     "removeSecret",
   ]);
+  assert.deepEqual(of("owner"), ["changeUser", "userAccount", "accessRequest", "questions", "answer"]);
   assert.deepEqual(of("socket"), ["openPage", "grantOwner", "offerOwner", "makeToken", "forgetToken"]);
 });
 

@@ -24,11 +24,10 @@ test("E1 the page shows what a user may do and by which rule, and ends or limits
   const app = scriptedApp();
   using page = mount(PeopleView, { app });
   (await eventually(() => page.named("button", "ann"))).fire("click");
-  await eventually(() => page.text().includes("allowed by policy 1: read_file"));
+  await eventually(() => page.text().includes("filesallowedread_filepolicy 1"));
   for (const text of [
-    'denied by default_effect = "deny": delete_file',
+    'filesdenieddelete_filedefault_effect = "deny"',
     "Claude: files, only what changes nothing, at http://127.0.0.1:9000/mcp",
-    "mountaineer users renew ann",
   ])
     assert.ok(page.text().includes(text), text);
   page.named("button", "Only read: Claude").fire("click");
@@ -68,5 +67,5 @@ test("E1 a program is let in by the code of its page and a yes to what it asks f
   ]);
   const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
   using locked = mount(PeopleView, { app: scriptedApp({}, { session }) });
-  await eventually(() => /To let a program in, run in a terminal/.test(locked.text()));
+  await eventually(() => /let programs in, run in a terminal/.test(locked.text()));
 });

@@ -57,7 +57,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Kept from clients",
     "the server's filters hide it",
   ],
-  "servers/add": ["Command or address (required)", "Secret for", "Show what runs"],
+  "servers/add": ["Command or address (required)", "Add a variable or header", "Show what runs"],
   "servers/import": ["JSON from a guide"],
   activity: ["warning", "CORE", "Failed over from"],
   "settings/configuration": ["Runs now", "settings reloaded"],
@@ -85,7 +85,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "/home/ann/.cursor/mcp.json",
     "/z is not JSON",
   ],
-  "settings/people": ["anndevwith a token", " ago1", "mountaineer users add NAME"],
+  "settings/people": ["anndevwith a token", " ago1", "As logs and the audit name the person."],
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 

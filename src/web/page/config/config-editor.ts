@@ -16,7 +16,7 @@ import { useConfigFile, useConfigSchema } from "../parts/config-file.ts";
 import { alertLine, code, loading, plainList, row, WorkButton } from "../parts/elements.ts";
 import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
-import { EDITORS, type EditorBase, hasTypedSecret, isEdited, lineOfServer, WANTED } from "./editor-memory.ts";
+import { EDITORS, type EditorBase, hasTypedSecret, isEdited, takeWanted } from "./editor-memory.ts";
 
 /** The text is checked once nothing was typed for this time. */
 const QUIET_MS = 500;
@@ -46,10 +46,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
       onText: (typed) => store.set({ text: typed }),
       onKey: setPath,
       onOpen(opened) {
-        const wanted = WANTED.storeOf(app.requests, "", () => ({ server: null }));
-        const { server } = wanted.get();
-        wanted.set({ server: null });
-        const line = server === null ? null : lineOfServer(store.get().text, server, base.format);
+        const line = takeWanted(app.requests, store.get().text, base.format);
         if (line !== null) opened.goTo(line, 1);
       },
     }),

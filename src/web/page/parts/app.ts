@@ -9,6 +9,8 @@ export interface Question {
   readonly title: string;
   readonly body: ComponentChildren;
   readonly action: string;
+  /** True: there is nothing to cancel. */
+  readonly isNotice?: boolean;
   /** True: the action removes something, or may lose work. */
   readonly destroys?: boolean;
   /**

@@ -34,7 +34,7 @@ const USUAL_HOME = /^(?:\/(?:root|(?:home|Users)\/[^/]+)\/\.mountaineer)?$/;
 function namingHome(text: string, home: string): string {
   if (USUAL_HOME.test(home)) return text;
   const named = `MOUNTAINEER_HOME=${shellWord(home)} mountaineer `;
-  return text.replace(/(?<![\w=./-])mountaineer (?=[a-z])/g, () => named);
+  return text.replace(/(?<![\w=./-])mountaineer (?!https?:)(?=[a-z])/g, () => named);
 }
 
 /**

@@ -39,7 +39,9 @@ export function QuestionDialog({ question, answer, store }: QuestionProps): Comp
     h(
       "div",
       { class: "row end" },
-      h("button", { type: "button", onClick: () => answer(false) }, "Cancel"),
+      question.isNotice === true
+        ? null
+        : h("button", { type: "button", onClick: () => answer(false) }, "Cancel"),
       h(
         "button",
         {

@@ -49,14 +49,15 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
       Lockable,
       { app, what: "store or delete a secret" },
       h(DeclaredForm, {
-        ...{ key: chosen, label: "Store a secret", fields: SECRET, action: "Save" },
+        ...{ app, key: chosen, label: "Store a secret", fields: SECRET, action: "Save" },
         begin: chosen === "" ? {} : { Name: chosen },
         hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
-        run: (values, hidden) =>
+        run: (values, hidden, clear) =>
           app.attempt("Store the secret", async () => {
             const name = textIn(values, "Name");
             const value = hidden.get("Value") ?? "";
             const { replaced } = await app.requests.call("setSecret", { name, value });
+            clear();
             const how = replaced ? "replaces its older value" : "is stored";
             app.notify("good", `secret:${shown(name)} ${how}, and is used from now on`);
             await reload();
