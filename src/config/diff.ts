@@ -7,7 +7,6 @@ import { serverKeys } from "./schema/gateway-schema.ts";
 import { normalizedName, unitSize } from "./schema/normalized.ts";
 import { notifyKeys, syncKeys } from "./schema/schema.ts";
 import { globalKeys } from "./schema/share-schema.ts";
-import type { Place } from "./schema/tables.ts";
 import { MANAGEMENT_DEFAULT, type MountaineerConfig, snakeCase } from "./snapshot.ts";
 
 export interface NamedDiff {
@@ -64,7 +63,7 @@ function isSame<T extends object>(before: T, after: T): boolean {
   return keys.every((key) => isDeepStrictEqual(before[key], after[key]));
 }
 
-function isDefault(member: Place, value: unknown): boolean {
+function isDefault(member: Parameters<typeof normalizedName>[1], value: unknown): boolean {
   if (member.kind !== "key") return isDeepStrictEqual(value, MANAGEMENT_DEFAULT);
   const written = typeof value === "number" ? value / unitSize(member) : value;
   return isDeepStrictEqual(written, member.fallback ?? null);

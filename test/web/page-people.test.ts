@@ -25,11 +25,11 @@ enabled = true
 [authorization]
 default_effect = "deny"
 [[authorization.policies]]
-effect = "allow"
-roles = ["dev"]
-[[authorization.policies]]
 effect = "deny"
 roles = ["reader"]
+[[authorization.policies]]
+effect = "allow"
+roles = ["dev"]
 `;
 
 async function unlock(rig: PageRig, page: Page): Promise<void> {
@@ -204,7 +204,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
   });
 
   await it("E1 a rule opens the editor at its line", async () => {
-    await page.getByRole("link", { name: "policy 2" }).first().click();
+    await page.getByRole("link", { name: "policy 1" }).first().click();
     const line = page.locator(".cm-activeLine", { hasText: "[[authorization.policies]]" });
     assert.match((await line.locator("xpath=following-sibling::*[1]").textContent()) ?? "", /deny/);
     await openView(page, "Settings/People");

@@ -29,10 +29,13 @@ export const openUserSecrets = async ({ home, configPath }: Target) =>
   (await import("../../daemon/compose/home-secrets.ts")).openUserSecrets({ home, configPath });
 
 export const openUserChanges = async (
-  parts: Parameters<typeof import("../../daemon/user-changes.ts").openUserChanges>[0],
-) => (await import("../../daemon/user-changes.ts")).openUserChanges(parts);
+  parts: Omit<Parameters<typeof import("../../daemon/control/user-changes.ts").openUserChanges>[0], "signIn">,
+) => {
+  const { openUserChanges: open } = await import("../../daemon/control/user-changes.ts");
+  return open({ ...parts, signIn: await openSignIn(parts) });
+};
 
-export const openSignIn = async ({ home, configPath }: Target) =>
+export const openSignIn = async ({ home, configPath }: Pick<Target, "home" | "configPath">) =>
   (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 
 /** SMB shares that this machine has mounted, or remembers, without Mountaineer. */

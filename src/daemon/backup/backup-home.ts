@@ -21,6 +21,7 @@ import { sessionKeyring } from "../../secrets/sealed-file.ts";
 import { sealingKeyName } from "../../secrets/sealing-key.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
+import { recordBackup } from "../compose/last-backup.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
 import { mountedPaths, mountsIn } from "../purge.ts";
 import { BEGIN, MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
@@ -34,7 +35,6 @@ import {
 } from "./home-content.ts";
 import { openParts } from "./home-parts.ts";
 import { endSwap, recordSwap } from "./home-swap.ts";
-import { recordBackup } from "./last-backup.ts";
 import { asCopy, planRestore } from "./plan-restore.ts";
 
 const LOCK = /^lock\.(?:db|json)$/;

@@ -3,7 +3,7 @@ import type { Control } from "../../api/operations/operations.ts";
 import type { BackendSignIn } from "../../api/setup/backend-sign-in.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { openHome } from "../compose/home.ts";
-import { openUserChanges } from "../user-changes.ts";
+import { openUserChanges } from "./user-changes.ts";
 
 /** How a token is renewed: the one before is accepted for an hour. */
 const RENEWAL = { overlapMs: 3_600_000, keepsGrants: false };
@@ -11,7 +11,7 @@ const RENEWAL = { overlapMs: 3_600_000, keepsGrants: false };
 interface Parts {
   readonly home: string;
   readonly configPath: string | null;
-  readonly signIn: Pick<BackendSignIn, "logout">;
+  readonly signIn: Pick<BackendSignIn, "logout" | "forgetUser">;
   readonly control: Pick<
     Control,
     "people" | "changeGrants" | "edit" | "reload" | "restart" | "status" | "userAccount"
@@ -24,7 +24,7 @@ export function createPeopleControl({ home, configPath, signIn, control }: Parts
       const warnings: string[] = [];
       let publicUrl: string | null = null;
       const changes = openUserChanges({
-        ...{ home, configPath, signal, warn: (text) => void warnings.push(text) },
+        ...{ home, configPath, signIn, signal, warn: (text) => void warnings.push(text) },
         async edit(editsFor) {
           const { config, sha256 } = (await openHome({ home, configPath })).snapshot;
           publicUrl = config.server?.publicUrl ?? null;

@@ -1,19 +1,19 @@
 // Adds, renews and removes users, for commands and the page: their tokens and entries, and what they own at servers.
 import { join } from "node:path";
-import type { CallOperation } from "../api/operations/operations.ts";
-import type { ConfigEditWire } from "../api/operations/requests.ts";
-import { keepWhile, storedNames } from "../api/setup/home-secrets.ts";
-import { newToken } from "../config/edit/gateway-token.ts";
-import { tomlKey, tomlValue } from "../config/edit/toml-value.ts";
-import { freeSecretName } from "../config/secret-names.ts";
-import type { AuthUser, MountaineerConfig } from "../config/snapshot.ts";
-import { namesHint } from "../config/values/mistakes.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { shellCommand } from "../runtime/text/plain-text.ts";
-import { systemClock as clock, isoTime } from "../runtime/time/clock.ts";
-import { withLock } from "../secrets/secret-store.ts";
-import { openBackendSignIn } from "./backend-sign-in.ts";
-import { openHomeSecrets, openUserSecrets } from "./compose/home-secrets.ts";
+import type { CallOperation } from "../../api/operations/operations.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
+import type { BackendSignIn } from "../../api/setup/backend-sign-in.ts";
+import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
+import { newToken } from "../../config/edit/gateway-token.ts";
+import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
+import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
+import { namesHint } from "../../config/values/mistakes.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { systemClock as clock, isoTime } from "../../runtime/time/clock.ts";
+import { withLock } from "../../secrets/secret-store.ts";
+import { openHomeSecrets, openUserSecrets } from "../compose/home-secrets.ts";
 
 /** How long a change waits for another one to end, ms. */
 const TURN_WAIT_MS = 30_000;
@@ -26,6 +26,7 @@ interface UserChangeParts {
   /** Makes the edits for the file's configuration. Rejects with `usage` and `config_…`; nothing is written then. */
   readonly edit: (editsFor: EditsFor) => Promise<unknown>;
   readonly call: CallOperation<"people" | "changeGrants">;
+  readonly signIn: Pick<BackendSignIn, "forgetUser">;
   /** Has a running daemon read the secrets of users again. */
   readonly applySecrets: () => Promise<unknown>;
   /** Reports what failed once the entry had changed. */
@@ -43,7 +44,7 @@ export interface NewToken {
 
 /** The methods reject with `usage`, `config_…`, `secret_unavailable`, `lock_held` and the signal's reason. */
 export function openUserChanges({ home, configPath, ...parts }: UserChangeParts) {
-  const { edit, call, applySecrets, warn, signal } = parts;
+  const { edit, call, signIn, applySecrets, warn, signal } = parts;
   const store = openHomeSecrets({ home, configPath });
 
   /** Two changes at once would choose the same name for their tokens. */
@@ -144,7 +145,7 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
         });
         // The entry is gone by now, so failures are only noted.
         for (const ending of [
-          () => openBackendSignIn({ home, configPath }).forgetUser(name, signal),
+          () => signIn.forgetUser(name, signal),
           async () => void (await (await openUserSecrets({ home, configPath })).forget(name)),
           () => forget(unused),
         ])
