@@ -225,7 +225,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     await eventually(async () => !(await isLetIn(renewed)) && !(await isLetIn(ben)));
     assert.equal(await sideways(page), 0);
     assert.deepEqual(
-      rig.complaints.filter((text) => !/status of (403|409|400)/.test(text)),
+      rig.complaints.filter((text) => !/status of (403|400|422)/.test(text)),
       [],
     );
   });
