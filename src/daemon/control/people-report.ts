@@ -77,7 +77,7 @@ export async function accountAddress(
   const { host = "" } = outside ?? URL.parse(gateway.view().url ?? "") ?? {};
   const reached = { host, isDirect: outside === null, scheme: outside === null ? null : "https" };
   const account = { backend, user, entry: accountOf(user, sha256) };
-  const at = await gateway.clients.connectAt(account, reached);
+  const at = await gateway.clients.connectAt(account, null, reached);
   if ("url" in at) return at.url;
   throw refused(at.closedBecause);
 }

@@ -89,14 +89,14 @@ export class AccountSignIns {
   }
 
   /** The address at which this user signs in, which is the same until that has ended. It names no one. */
-  addressFor({ backend, user, entry }: AccountEntry, base: string, client: ClientHandle): string {
+  addressFor({ backend, user, entry }: AccountEntry, base: string, client: ClientHandle | null): string {
     const isIt = (one: Waiting): boolean =>
       one.backend === backend && one.user === user && one.entry === entry && one.base === base;
     const waiting = this.#living().find(isIt) ?? {
       ...{ id: randomBytes(16).toString("base64url"), backend, user, entry, base, wrong: 0, attempt: null },
       ...{ endsAtMs: this.#parts.clock.monotonicMs() + LIFE_MS, shownBy: new Set<ClientHandle>() },
     };
-    if (takesElicitation(client.capabilities, "url") === true) waiting.shownBy.add(client);
+    if (client !== null && takesElicitation(client.capabilities, "url") === true) waiting.shownBy.add(client);
     this.#waiting.set(waiting.id, waiting);
     return addressOf(waiting);
   }

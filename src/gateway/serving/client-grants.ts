@@ -65,12 +65,15 @@ export class ClientGrants implements Disposable {
     return true;
   };
 
-  /** Where the user signs in to the own account, at the gateway's address that the client uses; or why there is no page. */
+  /**
+   * Where the user signs in to the own account, at the gateway's address that the client uses; or why there is no page. `client`
+   * null: the owner asks, for that address.
+   */
   async connectAt(
     account: AccountEntry,
-    client: ClientHandle,
+    client: ClientHandle | null,
+    address = client?.address,
   ): Promise<{ readonly url: string } | { readonly closedBecause: string }> {
-    const { address } = client;
     if (address === undefined) return { closedBecause: "this client has no address of the gateway" };
     const endpoint = ownEndpoint(address, this.#parts.rules().config.server?.publicUrl ?? null);
     if ("closedBecause" in endpoint) return endpoint;
