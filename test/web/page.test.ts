@@ -240,6 +240,8 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       ] as const) {
         await openView(other, view);
         const plot = other.getByRole("slider", { name: `Last hour of ${of}` });
+        const newest = view === "Shares" ? /: over the preferred route/ : /: (started, )?0 calls/;
+        await other.locator(".readout").getByText(newest).waitFor();
         await plot.focus();
         await other.keyboard.press("Home");
         const first = await plot.getAttribute("aria-valuetext");
@@ -258,7 +260,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
         await other.getByText("As a table").click();
         await other
           .getByRole("region", { name: /as a table/ })
-          .getByRole("row")
+          .locator("tbody tr")
           .first()
           .waitFor();
         assert.deepEqual(await violations(other), [], `${view} at ${width} px`);
