@@ -47,7 +47,10 @@ export function CatalogView({ app, server }: ViewProps & { readonly server?: str
   const backends = [...new Set(tools.map((tool) => tool.backend))].sort();
   return [
     searchPart(
-      { id: "catalog-words", text: query, onText: (typed) => search.set({ query: typed }) },
+      {
+        ...{ id: "catalog-words", label: server && "Search its tools" },
+        ...{ text: query, onText: (typed: string) => search.set({ query: typed }) },
+      },
       `${pluralize(found.length, "tool")} of ${tools.length}`,
       server === undefined
         ? choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>

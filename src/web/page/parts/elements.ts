@@ -161,14 +161,20 @@ export function searchField(
 
 /** The search above a list: a field for words, `more` fields, and how many entries are found. */
 export function searchPart(
-  field: { readonly id: string; readonly text: string; readonly onText: (text: string) => void },
+  field: {
+    readonly id: string;
+    /** If another search is on the page; else "Search". */
+    readonly label?: string | undefined;
+    readonly text: string;
+    readonly onText: (text: string) => void;
+  },
   found: string | null,
   ...more: ComponentChild[]
 ): ComponentChild {
   return h(
     "div",
-    { class: "filters", role: "search" },
-    searchField(field.id, "Search", field.text, field.onText),
+    { class: "filters", role: "search", "aria-label": field.label },
+    searchField(field.id, field.label ?? "Search", field.text, field.onText),
     more,
     found === null ? null : h("p", { class: "dim", role: "status" }, found),
   );
