@@ -229,4 +229,25 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
       [],
     );
   });
+
+  await it("E1 a lost token is renewed, and who is removed loses all although the tab is closed at once", async () => {
+    await add(page, "mia");
+    await page.getByRole("button", { name: "Done" }).click();
+    assert.equal((await rig.home.cli(["secret", "remove", "mia-token"])).code, 0);
+    await page.getByRole("button", { name: "mia", exact: true }).click();
+    await page.getByRole("button", { name: "New token: mia" }).click();
+    await dialog.getByRole("button", { name: "New token" }).click();
+    await dialog.getByText("mia is renewed").waitFor();
+    await dialog.getByText(/must be stored again: the token before is not known/).waitFor();
+    const renewed = await shownToken(page);
+    await page.getByRole("button", { name: "Done" }).click();
+    assert.equal(await isLetIn(renewed), true);
+    await page.getByRole("button", { name: "Remove: mia" }).click();
+    const asked = page.waitForRequest(/people\/change$/);
+    await dialog.getByRole("button", { name: "Remove", exact: true }).click();
+    await asked;
+    await page.close();
+    await eventually(async () => !/mia/.test((await rig.home.cli(["secret", "list"])).stdout));
+    assert.equal(await isLetIn(renewed), false);
+  });
 });

@@ -20,7 +20,9 @@ interface Parts {
 
 export function createPeopleControl({ home, configPath, signIn, control }: Parts) {
   return {
-    async changeUser({ user, to, roles = [] }, signal, rights) {
+    async changeUser({ user, to, roles = [] }, asker, rights) {
+      // A tab that is closed in the meantime must not leave the accounts of who was removed.
+      const signal = to === "removed" ? new AbortController().signal : asker;
       const warnings: string[] = [];
       let publicUrl: string | null = null;
       const changes = openUserChanges({
@@ -46,8 +48,9 @@ export function createPeopleControl({ home, configPath, signIn, control }: Parts
       const url = (await control.status(null, signal, rights)).gateway?.url ?? null;
       return { token, address: url === null ? null : (publicUrl ?? url), warnings };
     },
-    async userAccount({ user, backend, end }, signal, rights) {
-      if (!end) return control.userAccount({ user, backend, end }, signal, rights);
+    async userAccount({ user, backend, end }, asker, rights) {
+      if (!end) return control.userAccount({ user, backend, end }, asker, rights);
+      const { signal } = new AbortController();
       await signIn.logout(backend, user, signal);
       await control.restart({ backends: [backend], user }, signal, rights);
       return { address: null };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { CallOperation } from "../../api/operations/operations.ts";
 import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import type { BackendSignIn } from "../../api/setup/backend-sign-in.ts";
-import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
+import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { newToken } from "../../config/edit/gateway-token.ts";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
@@ -56,20 +56,28 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
     return withLock(path, { clock, withinMs: TURN_WAIT_MS, signal, busy, work });
   };
 
-  /** Stores a new token, and makes the edits; if these fail, the token is forgotten. */
+  /** Stores a new token under a name that nothing refers to, and makes the edits; if these fail, the token is forgotten. */
   const withNewToken = async (
     user: string,
     editsFor: (config: MountaineerConfig, secret: string) => ReturnType<EditsFor>,
   ): Promise<NewToken> => {
-    const taken = storedNames(await store.list());
+    const taken = new Set((await store.list()).secrets.map(({ name }) => name));
     const secret = freeSecretName(`${user}-token`, (name) => taken.has(name));
     const token = newToken();
     await keepWhile(store, [[secret, token]], signal, () => edit((config) => editsFor(config, secret)));
     return { user, secret, token };
   };
 
+  /** A secret that is gone already keeps no other one. */
   const forget = async (names: readonly string[]): Promise<void> => {
-    for (const name of names) await store.remove(name, signal);
+    for (const name of names)
+      await store.remove(name, signal).catch((error: unknown) => {
+        if (!hasCode(error, "secret_unknown")) throw error;
+      });
+  };
+
+  const orWarn = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    await work().catch((error: unknown) => warn(`${what}: ${errorText(error)}`));
   };
 
   return {
@@ -101,7 +109,11 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
         const { people } = keepsGrants ? await call("people", { user: name }, signal) : { people: [] };
         const ids = people.flatMap(({ programs }) => programs.map(({ id }) => id));
         const own = await openUserSecrets({ home, configPath });
-        const before = await own.ownerOf(name, signal);
+        // A user whose token is lost gets a new one; what belonged to the lost one cannot be found.
+        const before = await own.ownerOf(name, signal).catch((error: unknown) => {
+          if (!hasCode(error, "secret_unavailable")) throw error;
+          return null;
+        });
         let unused: readonly string[] = [];
         const made = await withNewToken(name, async (config, secret) => {
           const { token, oldToken = null } = knownUser(config, name);
@@ -119,14 +131,18 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
             value,
           }));
         });
-        // The new token counts already, and only the result shows it.
-        const hasOwn = await own.renew(before, signal).catch((error: unknown) => {
-          warn(`the user's own secrets and sign-ins must be stored again: ${errorText(error)}`);
-          return false;
-        });
+        // The new token counts already, and only the result shows it, so failures are only noted.
+        const lost = "the user's own secrets and sign-ins must be stored again";
+        let hasOwn = false;
+        if (before === null) warn(`${lost}: the token before is not known`);
+        else
+          await orWarn(lost, async () => {
+            hasOwn = await own.renew(before, signal);
+          });
         // The daemon reads the user's own secrets by the new token.
-        if (overlapMs === 0 && hasOwn) await applySecrets();
-        await forget(unused);
+        if (overlapMs === 0 && hasOwn)
+          await orWarn("the user's own secrets are not in use yet", applySecrets);
+        await orWarn(`an earlier token of ${name} stays stored`, () => forget(unused));
         return made;
       }),
 
@@ -146,15 +162,16 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
         // The entry is gone by now, so failures are only noted.
         for (const ending of [
           () => signIn.forgetUser(name, signal),
-          async () => void (await (await openUserSecrets({ home, configPath })).forget(name)),
+          async () => (await openUserSecrets({ home, configPath })).forget(name),
           () => forget(unused),
         ])
-          await ending().catch((error: unknown) =>
-            warn(`something of ${name} stays stored: ${errorText(error)}`),
-          );
+          await orWarn(`something of ${name} stays stored`, ending);
       }),
   };
 }
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof MountaineerError && error.code === code;
 
 function usersOf({ incomingAuth }: Pick<MountaineerConfig, "incomingAuth">): readonly AuthUser[] {
   return incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
