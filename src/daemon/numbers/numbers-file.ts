@@ -88,11 +88,15 @@ export async function keepNumbers(options: StoredNumbersOptions) {
     size = null;
     numbers.catchUp();
     const lines = [...numbers.shares.values(), ...numbers.servers.values()].flatMap((subject) => {
+      if (!subject.isUnsavedWhole) throw new Error("only a part is left of what is new");
       const packed = subject.takeUnsaved();
       return packed === null ? [] : [`${lineOf(subject, { more: base64(packed) })}\n`];
     });
     const content = Buffer.from(lines.join(""));
-    const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+    if (before + content.length > MOST_FILE_BYTES) throw new Error("the next start would not read it");
+    // O_NONBLOCK: opening a pipe would wait for its reader.
+    const { O_WRONLY, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const file = await open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
     try {
       // Another size: another program has written to it, so the next save replaces it.
       if ((await file.stat()).size !== before) throw new Error("the file was changed");

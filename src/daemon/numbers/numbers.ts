@@ -6,7 +6,7 @@ import type { Bus } from "../../runtime/bus.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Sums } from "./slots.ts";
-import { KEYS, Subject, TICK_MS, type Traffic } from "./subject.ts";
+import { KEYS, LEVELS, Subject, TICK_MS, type Traffic } from "./subject.ts";
 
 /** Maximum number of servers that have numbers; also of shares. */
 export const MOST_SUBJECTS = 250;
@@ -16,6 +16,12 @@ export const MOST_BYTES = 1_400_000;
 const STATE_EVERY = 6;
 /** If wall time and monotonic time differ by more, ms, the machine slept or the clock was set. */
 const JUMP_MS = 5_000;
+/**
+ * Counting at a time so far from the newest slot, in ticks, drops most of the past: later than all that is retained, or an hour
+ * before. The clock may be wrong, so counting first waits this long, ms, for it to be set right.
+ */
+const FAR = { later: LEVELS.month.width * LEVELS.month.slots, earlier: LEVELS.month.width };
+const CLOCK_WAIT_MS = 600_000;
 /** The time before a tick that is later than this, ms, is unknown. */
 const UNWATCHED_MS = 60_000;
 const DAY_TICKS = (24 * 3_600_000) / TICK_MS;
@@ -64,11 +70,19 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
   let wallMs = clock.wallMs();
   let monotonicMs = clock.monotonicMs();
   let done = Math.floor(wallMs / TICK_MS);
-  for (const subject of before) subject.dropAfter(done);
+  /** Until when a far time is not trusted, monotonic; null: the last time was not far. */
+  let farUntilMs: number | null = null;
+  const all = (): readonly Subject[] => [...shares.values(), ...servers.values()];
+  const mustWait = (now: number, last: number): boolean => {
+    const isFar = now < last - FAR.earlier || now > last + FAR.later;
+    farUntilMs = isFar ? (farUntilMs ?? clock.monotonicMs() + CLOCK_WAIT_MS) : null;
+    return farUntilMs !== null && clock.monotonicMs() < farUntilMs;
+  };
   const until = Math.max(...before.map((subject) => subject.until));
+  if (until > 0 && mustWait(done, until)) done = until;
+  for (const subject of before) subject.dropAfter(done);
   if (follows && done - until <= UNWATCHED_MS / TICK_MS) done = Math.min(done, until);
   for (const subject of before) subject.skipTo(done);
-  const all = (): readonly Subject[] => [...shares.values(), ...servers.values()];
 
   const readState = (): void => {
     isStale = false;
@@ -121,10 +135,11 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
   /** Ends the ticks until now. `isLast`: also what was counted in the present one. */
   const endTicks = (isLast: boolean): void => {
     const [wall, monotonic] = [clock.wallMs(), clock.monotonicMs()];
+    const now = Math.floor(wall / TICK_MS);
+    if (mustWait(now, done)) return;
     const watched = monotonic - monotonicMs;
     const isGap = watched > UNWATCHED_MS || Math.abs(wall - wallMs - watched) > JUMP_MS;
     [wallMs, monotonicMs] = [wall, monotonic];
-    const now = Math.floor(wall / TICK_MS);
     if (isGap || now < done) {
       for (const subject of all()) {
         subject.catchUp(done);
@@ -206,10 +221,8 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
 function bound(subjects: readonly Subject[]): void {
   const levels = subjects.flatMap((subject) => Object.values(subject.levels));
   let most = Math.max(0, ...levels.map(({ bytes }) => bytes));
-  while (levels.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_BYTES) {
-    most *= 0.9;
-    for (const level of levels) level.bound(most);
-  }
+  while (levels.reduce((sum, { bytes }) => sum + Math.min(bytes, most), 0) > MOST_BYTES) most *= 0.9;
+  for (const level of levels) level.bound(most);
 }
 
 function namesOf(listed: readonly Listed[]): Set<string> {
@@ -229,8 +242,8 @@ function isNews(fresh: Sums): boolean {
 }
 
 /**
- * Gives numbers to all that is listed while there is room, then to what has trouble, and to the busiest. Returns whether a
- * state has changed.
+ * Gives numbers to all that is listed while there is room, then to what has trouble, and to the busiest. A subject that is no
+ * longer listed goes with its last slot. Returns whether a state has changed.
  */
 function admit(
   subjects: Map<string, Subject>,
@@ -239,6 +252,9 @@ function admit(
   now: number,
 ): boolean {
   const byName = new Map(listed.map((one) => [one.name, one]));
+  for (const [name, { until }] of subjects) {
+    if (!byName.has(name) && until > 0 && until < now - FAR.later) subjects.delete(name);
+  }
   const missing = listed.filter(({ name }) => !subjects.has(name));
   if (subjects.size + missing.length > MOST_SUBJECTS) {
     const worth = ({ name, calls }: Pick<Listed, "name" | "calls">): readonly [number, number] => {

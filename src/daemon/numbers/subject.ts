@@ -24,6 +24,8 @@ export const KEYS = {
   ...{ moved_to_tb: 76, moved_to_fallback: 77, waits: 78, starts: 79, failures: 80 },
 } as const;
 export const IMPACTS = ["failed", "waited", "fine", "unused"] as const;
+/** The limit of what is not saved yet, in bytes: a disk may never answer. Some minutes of the busiest server take less. */
+export const MOST_UNSAVED_BYTES = 8_192;
 /** The traffic of a mount. */
 export type Traffic = Pick<MountReport, "bytesUp" | "bytesDown" | "pauses">;
 
@@ -47,6 +49,8 @@ export class Subject {
   #state: Sums = new Map();
   /** The first tick that is not added yet. */
   #from: number;
+  /** False: a part of what is not saved was dropped, so an append would leave a hole. */
+  isUnsavedWhole = true;
   #unsaved = new Slots();
 
   /** Its time before the tick `now` is unknown, but for the packed levels. Throws a RangeError if a packed level is damaged. */
@@ -105,6 +109,9 @@ export class Subject {
   #add(run: Run): void {
     this.replay(run);
     this.#unsaved.push(run);
+    if (this.#unsaved.bytes <= MOST_UNSAVED_BYTES) return;
+    this.#unsaved = new Slots();
+    this.isUnsavedWhole = false;
   }
 
   /** Adds ticks that are in the file. */
@@ -144,6 +151,7 @@ export class Subject {
   takeUnsaved(): Uint8Array | null {
     const packed = this.#unsaved.packed();
     this.#unsaved = new Slots();
+    this.isUnsavedWhole = true;
     return packed.length === 0 ? null : packed;
   }
 }

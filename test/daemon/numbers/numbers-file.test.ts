@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { MOST_BYTES } from "../../../src/daemon/numbers/numbers.ts";
 import { MOST_FILE_BYTES, SAVE_EVERY_MS } from "../../../src/daemon/numbers/numbers-file.ts";
+import { MOST_UNSAVED_BYTES, Subject } from "../../../src/daemon/numbers/subject.ts";
 import { bucketOf, middleOf } from "../../../src/gateway/telemetry/latency-buckets.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -171,6 +172,34 @@ test("a folder, a pipe, a link and a huge file are also set aside, and block not
     assert.deepEqual([b.lines.length, (await readdir(dirname(b.path))).length], [1, 2], kind);
     assert.equal((await stat(b.path)).mode & 0o777, 0o600);
   }
+});
+
+test("F9 what a slow disk has not taken is bounded and leaves no hole, also with a pipe in the file's place", async (t) => {
+  const subject = new Subject("server", "files", 0);
+  for (let tick = 1; tick < 20_000; tick++) {
+    subject.fresh.set(tick % 50, tick);
+    subject.endTicks(tick);
+  }
+  assert.ok((subject.takeUnsaved()?.length ?? 0) < 1.1 * MOST_UNSAVED_BYTES);
+  const b = await start(t);
+  const daemon = await b.start();
+  b.called("files", [8]);
+  await save(b);
+  await rm(b.path);
+  execFileSync("mkfifo", [b.path]);
+  // Played without a pause, so no save ends.
+  for (let tick = 0; tick < 3_000; tick++) {
+    b.called("files", [1.3 ** (tick % 40), 1.3 ** (tick % 37)]);
+    b.play(10_000);
+  }
+  for (let nth = 0; nth < 3; nth++) {
+    b.called("files", [8]);
+    await save(b);
+  }
+  // The first of these saves began long ago. The daemon has not ended.
+  const next = await b.start();
+  assert.ok(callsOf(next) >= 6_003 && callsOf(daemon) === 6_004, `${callsOf(next)}`);
+  await Promise.all([next.end(), daemon.end()]);
 });
 
 test("a file that can neither be read nor set aside is not touched", async (t) => {

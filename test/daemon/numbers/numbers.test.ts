@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { MOST_SUBJECTS } from "../../../src/daemon/numbers/numbers.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -165,4 +166,51 @@ test("F9 of 300 servers those with trouble have numbers, then the busiest; the o
   b.play(2 * MINUTE_MS);
   assert.deepEqual([names().has("s3"), names().has("s50"), names().size], [true, false, MOST_SUBJECTS]);
   await daemon.end();
+});
+
+test("F9 a clock that is wrong by a year loses no past if it is set right within ten minutes, at a start too", async (t) => {
+  for (const wrongMs of [365 * DAY_MS, -365 * DAY_MS]) {
+    const b = numbersBench(await temporaryFolder(t));
+    const calls = () =>
+      daemon.series("server", "files", "month").calls.reduce((sum: number, each) => sum + (each ?? 0), 0);
+    const play = (ms: number): void => {
+      b.called("files", [8]);
+      b.play(ms);
+    };
+    let daemon = await b.start();
+    for (let hour = 0; hour < 48; hour++) play(HOUR_MS);
+    b.jump(wrongMs);
+    play(5 * MINUTE_MS);
+    b.jump(-wrongMs);
+    b.play(HOUR_MS);
+    assert.equal(calls(), 49);
+    b.jump(wrongMs);
+    for (let nth = 0; nth < 2; nth++) {
+      await daemon.end();
+      daemon = await b.start();
+      b.play(5 * MINUTE_MS);
+      assert.equal(calls(), 49);
+    }
+    b.jump(-wrongMs);
+    b.play(MINUTE_MS);
+    assert.equal(calls(), 49);
+    // A clock that stays where it is, is believed.
+    b.jump(wrongMs);
+    b.play(11 * MINUTE_MS);
+    for (let hour = 0; hour < 3; hour++) play(HOUR_MS);
+    assert.equal(calls(), 3);
+    assert.equal(folded(daemon.series("server", "files", "hour").impact), "fine*360");
+    await daemon.end();
+  }
+});
+
+test("F9 a server that was removed is forgotten after 35 days", async (t) => {
+  const b = numbersBench(await temporaryFolder(t));
+  for (const days of [1, 34, 2, 0]) {
+    const daemon = await b.start();
+    b.play(days * DAY_MS);
+    b.now.backends = [];
+    await daemon.end();
+    assert.equal((await readFile(b.path, "utf8")).includes('"files"'), days > 0);
+  }
 });
