@@ -294,6 +294,25 @@ test("F2 a script is one line, which opens into its calls; a call whose script i
   await eventually(() => /2 in it.*last.*first/.test(view.text()));
 });
 
+test("F2 Activity of one share asks the log for its lines only, and says an outcome in words", async () => {
+  const page = { path: "/l", more: false, next: null };
+  const records = [{ time: "2026-01-05T12:00:09.000Z", kind: "request", outcome: "tool_error" }];
+  const app = scriptedApp({
+    audit: { ...page, enabled: true, records },
+    daemonLog: { ...page, lines: [] },
+  });
+  const { call } = app.requests;
+  const asked: unknown[] = [];
+  app.requests.call = (name, input, options) => {
+    if (name === "daemonLog") asked.push(input);
+    return call(name, input, options);
+  };
+  using view = viewOf("activity", app);
+  await eventually(() => /tool error/i.test(view.text()));
+  view.byId("activity-on").fire("input", { value: "CORE" });
+  await eventually(() => asked.some((input) => JSON.stringify(input).includes('"text":"CORE"')));
+});
+
 test("F2 a notice that log and audit both have is one line, and routine is not shown", async () => {
   const at = "2026-01-05T12:00:09.000Z";
   const about = { entry: "backends.files", summary: "files would run x" };

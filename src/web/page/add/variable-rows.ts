@@ -1,5 +1,6 @@
 // One row for each variable or header. The value of a secret one is only in the browser's own field.
 import { type ComponentChild, h } from "preact";
+import { useRef } from "preact/hooks";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { row } from "../parts/elements.ts";
@@ -18,8 +19,12 @@ export function VariableRows({ app }: ViewProps): ComponentChild {
   const [{ rows }, store] = useFormStore(ROWS, app.requests, () => NO_ROWS);
   const put = (id: number, to: Partial<typeof EMPTY>): void =>
     store.set({ rows: store.get().rows.map((one) => (one.id === id ? { ...one, ...to } : one)) });
-  const add = (): void =>
-    store.set({ rows: [...rows, { ...EMPTY, id: Math.max(0, ...rows.map(({ id }) => id)) + 1 }] });
+  /** The row that was just added, whose name is typed next; null: none. */
+  const added = useRef<number | null>(null);
+  const add = (): void => {
+    added.current = Math.max(0, ...rows.map(({ id }) => id)) + 1;
+    store.set({ rows: [...rows, { ...EMPTY, id: added.current }] });
+  };
   const drawn = rows.map(({ id, name, value, isSecret }, at) => {
     const field = `row-${id}`;
     const label = (what: string) => ({ "aria-label": `${what} ${at + 1}` });
@@ -31,6 +36,11 @@ export function VariableRows({ app }: ViewProps): ComponentChild {
       { key: id, class: "variable-row", role: "group", ...label("Variable or header") },
       h("input", {
         ...label("Name"),
+        ref: (input: HTMLInputElement | null) => {
+          if (input === null || added.current !== id) return;
+          added.current = null;
+          input.focus();
+        },
         value: name,
         placeholder: "TOKEN",
         onInput: on((input) => ({ name: input.value })),

@@ -256,10 +256,12 @@ async function nextPage(page: Page, app: App, filter: Filter, signal: AbortSigna
     ...(outcome === "" ? {} : { outcome }),
   };
   const least = level === "debug" ? level : "info";
+  // All lines of a server or share have its name, so that lines of others take no page.
+  const ofLog = { level: least, ...(on === "" ? {} : { text: on }), ...common(ends.log) } as const;
   const [log, audit] = await Promise.all([
     show === "calls and audit" || isOfCalls || ends.log === null
       ? null
-      : app.requests.call("daemonLog", { level: least, ...common(ends.log) }, { signal }),
+      : app.requests.call("daemonLog", ofLog, { signal }),
     show === "the log" || isShare || ends.audit === null
       ? null
       : app.requests.call("audit", { ...filters, ...common(ends.audit) }, { signal }),

@@ -89,7 +89,7 @@ export function auditEntry(record: AuditEntry): Entry {
     client: record.client ?? null,
     on: backend ?? notice?.about ?? null,
     what: notice === null ? sentence(target?.replace(":", " ") ?? method ?? kind) : notice.text,
-    outcome: outcome ?? (notice === null ? kind : null),
+    outcome: outcome?.replace("_", " ") ?? (notice === null ? kind : null),
     ms: ms ?? null,
     more: more === "" ? null : more,
     kind: `${principal} ${method} ${target} ${outcome}`,

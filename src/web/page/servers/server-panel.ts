@@ -97,7 +97,14 @@ function Overview({ app, backend, now }: OverviewProps): ComponentChild {
     notes.length === 0 ? null : details(pluralize(notes.length, "note"), conditionList(notes, now)),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     h(SignIn, { app, backend }),
-    actionRow(restart === null ? null : h(ActionButton, { app, action: restart })),
+    actionRow(
+      restart === null ? null : h(ActionButton, { app, action: restart }),
+      h(
+        "a",
+        { class: "button", href: `#/activity?${new URLSearchParams({ on: backend.name })}` },
+        "What happened",
+      ),
+    ),
     line("facts", [...backendFacts(backend), ...(backend.enabled ? callFacts(backend) : [])].join(" · ")),
     h(NumberPlots, { app, of: "server", name: backend.name }),
     whyDetails(backendWhy(backend), now),
@@ -111,14 +118,7 @@ function Logs({ app, backend: { name } }: Pick<OverviewProps, "app" | "backend">
   const text = report.lines.length === 0 ? "It logged nothing." : report.lines.join("\n");
   return [
     textBlock(text, `Logs of ${shown(name)}`),
-    actionRow(
-      h(WorkButton, { label: "Read again", run: reload }),
-      h(
-        "a",
-        { class: "button", href: `#/activity?${new URLSearchParams({ on: name })}` },
-        "Its calls and events",
-      ),
-    ),
+    actionRow(h(WorkButton, { label: "Read again", run: reload })),
   ];
 }
 
