@@ -31,8 +31,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "management\\.json", as: "token", movesOnly: true },
   { path: "(?:state|import-waits)\\.json|fleet/ca\\.pem", as: "text" },
   // What belongs to this machine, to a process, or can be made again.
-  // `timeline.json` is of an earlier version.
-  { path: "(?:aliases|backup|daemon|lock|moved|origin|timeline)\\.json" },
+  { path: "(?:aliases|backup|daemon|lock|moved|origin)\\.json" },
   { path: "(?:audit|numbers|sessions)\\.jsonl" },
   { path: "(?:secrets\\.|users\\.)?lock\\.db" },
   { path: "(?:approvals|grants|names|pins)\\.key|(?:checked|lists)\\.(?:key|sealed)" },

@@ -160,10 +160,10 @@ function grantsIn(content: HomeContent): readonly (readonly [id: string, label: 
 /** The servers with a sign-in, each with the user whose it is. */
 function signInsIn({ files }: HomeContent, people: readonly string[]): readonly string[] {
   return [...files.keys()].flatMap((path) => {
-    const end = /-[0-9a-f]{8}(?:-([0-9a-f]{32}))?\.json$/.exec(path);
-    if (!path.startsWith("sign-in/") || end === null) return [];
-    const server = path.slice("sign-in/".length, end.index);
-    const user = end[1];
+    if (!path.startsWith("sign-in/") || !path.endsWith(".json")) return [];
+    const parts = path.slice("sign-in/".length, -".json".length).split("-");
+    const user = /^[0-9a-f]{32}$/.test(parts.at(-1) ?? "") ? parts.pop() : undefined;
+    const server = parts.slice(0, -1).join("-");
     const name = people.find((one) => sha256Of(one).startsWith(user ?? "-"));
     return [user === undefined ? server : `${server} for ${name ?? "another user"}`];
   });

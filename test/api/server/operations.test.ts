@@ -25,6 +25,8 @@ const TEXTS = [
   "info",
   "auto",
   "shares",
+  "share",
+  "hour",
   "added",
   "127.0.0.1",
   "https://x.example",
