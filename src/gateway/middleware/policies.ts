@@ -126,7 +126,7 @@ export function compilePolicies(
     const hints = toolHints(target);
     const subject: Subject = { target, method, hints, backend };
     const careful = ({ effect, rule }: Ruling): Ruling =>
-      effect === "allow" && hints?.destructive === true
+      effect === "allow" && hints?.destructive === true && ofDestructive !== "allow"
         ? { effect: ofDestructive, rule: "destructive" }
         : { effect, rule };
     const decided = ({ effect, rule }: Ruling, isExplicit: boolean): Decision => ({

@@ -74,7 +74,7 @@ export async function addServer(
     [...secrets, ...(hasToken && !isStored ? [{ name: TOKEN_SECRET, value: newToken() }] : [])],
     sha256,
   );
-  location.hash = "#/servers";
+  location.hash = `#/servers?open=${encodeURIComponent(name)}`;
   return true;
 }
 

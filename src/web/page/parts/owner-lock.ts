@@ -79,7 +79,7 @@ export function OwnerLock({ app }: ViewProps): ComponentChild {
     if (!isOpen && left === null && code === null && !(await app.attempt("Unlock", requestCode)))
       setOpen(false);
   };
-  const what = may ? "This tab changes all but people and their programs" : "This tab is read-only";
+  const what = may ? "In this tab only People is locked" : "This tab is read-only";
   const shown =
     left !== null
       ? [h("p", {}, text), h(WorkButton, { label: "Lock", run: () => app.attempt("Lock", drop) })]

@@ -112,7 +112,12 @@ function Stream({ app }: ViewProps): ComponentChild {
         : h(Table, { label: "Events and calls", titles: TITLES, most: MOST_ITEMS, rows: entries.map(rowOf) }),
     page !== null && hasMore(page)
       ? h(WorkButton, { label: "Older", run: () => read(page, new AbortController().signal) })
-      : null,
+      : isCut(page) &&
+          h(
+            "p",
+            { class: "hint" },
+            `Only the newest ${MOST_ITEMS} are shown: choose a shorter time or more filters.`,
+          ),
   );
 }
 
@@ -233,8 +238,12 @@ function AuditSwitch({ app, onDone }: ViewProps & { readonly onDone: () => void 
   );
 }
 
-function hasMore({ lines, records, ends }: Page): boolean {
-  return (ends.log !== null || ends.audit !== null) && lines.length + records.length < MOST_ITEMS;
+function hasMore(page: Page): boolean {
+  return (page.ends.log !== null || page.ends.audit !== null) && !isCut(page);
+}
+
+function isCut(page: Page | null): boolean {
+  return page !== null && page.lines.length + page.records.length >= MOST_ITEMS;
 }
 
 /** Adds the next older page of each. Stories need all lines, so their levels are compared here. */
