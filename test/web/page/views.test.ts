@@ -205,7 +205,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   await said("second", "found");
 });
 
-test("F2 a burst that fills a page hides nothing: older entries are also read", async () => {
+test("F2 a burst that fills a page hides nothing: older entries are also read, and all are summed up", async () => {
   const page = (targets: readonly string[], second: number, next: string | null) => ({
     ...{ enabled: true, path: "/a", more: next !== null, next },
     records: targets.map((target, at) => ({
@@ -215,12 +215,18 @@ test("F2 a burst that fills a page hides nothing: older entries are also read", 
   });
   const calls = ["tool:count", "tool:count", "tool:count"];
   const app = scriptedApp({
-    audit: [page(calls, 50, "1-1.9"), page([...calls, "tool:look"], 40, null)],
+    audit: [0, 1].flatMap(() => [page(calls, 50, "1-1.9"), page([...calls, "tool:look"], 40, null)]),
     daemonLog: [{ path: "/l", more: false, next: null, lines: [] }],
   });
   using view = viewOf("activity", app);
   await eventually(() => rowTexts(view).some((text) => /Tool count, 6 times/.test(text)));
   assert.ok(rowTexts(view).some((text) => /Tool look/.test(text)));
+  view.named("button", "Sum up by person and tool").fire("click");
+  await eventually(() => view.text().includes("7 calls"));
+  assert.ok(
+    rowTexts(view).some((text) => /ann\s*count\s*6/.test(text)),
+    view.text(),
+  );
 });
 
 test("F2 a pulled cable is one row of Activity, with its parts in it, and no error", async () => {

@@ -1,4 +1,5 @@
 // What Activity shows: filters and a range of time, kept in the page's address but for the words searched for. Pure.
+import type { AuditRequest } from "../../../api/contract/records.ts";
 
 export const SHOWN = ["everything", "the log", "calls and audit"] as const;
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -42,6 +43,19 @@ export function addressOf(filter: Filter): string {
     ([key, value]) => key !== "text" && value !== EVERYTHING[key as keyof Filter],
   );
   return `#/activity${parts.length === 0 ? "" : `?${new URLSearchParams(parts)}`}`;
+}
+
+/** What the audit is asked for. */
+export function callsOf(filter: Filter, nowMs: number): AuditRequest {
+  const { text, person, on, tool, outcome } = filter;
+  return {
+    ...(text === "" ? {} : { text }),
+    ...(on === "" ? {} : { backend: on }),
+    ...(person === "" ? {} : { principal: person }),
+    ...(tool === "" ? {} : { tool }),
+    ...(outcome === "" ? {} : { outcome }),
+    ...timesOf(filter, nowMs),
+  };
 }
 
 interface Times {

@@ -1,7 +1,7 @@
 // Activity: the log and the audit as one table, with filters that the address keeps.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { AuditEntry, AuditRequest, LogLine } from "../../../api/contract/records.ts";
+import type { AuditEntry, LogLine, LogRequest } from "../../../api/contract/records.ts";
 import { msText } from "../../../api/labels/label.ts";
 import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
@@ -24,6 +24,7 @@ import { Table, type TableRow } from "../parts/table.ts";
 import { dateText, shown } from "../parts/text.ts";
 import {
   addressOf,
+  callsOf,
   type Filter,
   filterFrom,
   LEVELS,
@@ -32,6 +33,7 @@ import {
   SHOWN,
   timesOf,
 } from "./activity-filter.ts";
+import { CallSums } from "./call-sums.ts";
 import { auditEntry, type Entry, inBursts, logEntries, TONE_LEVELS, withScripts } from "./entries.ts";
 
 /** A burst is one row, and may be longer than a page: further pages are read for up to this many new rows. */
@@ -100,6 +102,9 @@ function Stream({ app }: ViewProps): ComponentChild {
     alertLine(problem),
     page?.isAudited === false && filter.show !== "the log"
       ? h(AuditSwitch, { app, onDone: () => void read(null, new AbortController().signal) })
+      : null,
+    page?.isAudited === true && filter.show !== "the log"
+      ? h(CallSums, { key: JSON.stringify(filter), app, filter })
       : null,
     entries === null
       ? loading(null, "Reading …")
@@ -250,30 +255,26 @@ function isCut(page: Page | null): boolean {
 async function nextPage(page: Page, app: App, filter: Filter, signal: AbortSignal): Promise<Page> {
   const { text, show, level, person, on, tool, outcome } = filter;
   const { ends } = page;
-  const { since, before } = timesOf(filter, Date.now());
-  const common = (cursor: string | null | undefined) => ({
-    ...(text === "" ? {} : { text }),
-    ...(since === undefined ? {} : { since }),
-    ...(cursor == null ? (before === undefined ? {} : { before }) : { before: cursor }),
-  });
+  const nowMs = Date.now();
+  const beyond = (cursor: string | null | undefined) => (cursor == null ? {} : { before: cursor });
   const isOfCalls = person !== "" || tool !== "" || outcome !== "";
   const isShare = app.store.get().status?.shares.some(({ name }) => name === on) === true;
-  const filters: AuditRequest = {
-    ...(on === "" ? {} : { backend: on }),
-    ...(person === "" ? {} : { principal: person }),
-    ...(tool === "" ? {} : { tool }),
-    ...(outcome === "" ? {} : { outcome }),
-  };
   const least = level === "debug" ? level : "info";
   // All lines of a server or share have its name, so that lines of others take no page.
-  const ofLog = { level: least, ...(on === "" ? {} : { text: on }), ...common(ends.log) } as const;
+  const words = text === "" ? on : text;
+  const ofLog: LogRequest = {
+    level: least,
+    ...(words === "" ? {} : { text: words }),
+    ...timesOf(filter, nowMs),
+    ...beyond(ends.log),
+  };
   const [log, audit] = await Promise.all([
     show === "calls and audit" || isOfCalls || ends.log === null
       ? null
       : app.requests.call("daemonLog", ofLog, { signal }),
     show === "the log" || isShare || ends.audit === null
       ? null
-      : app.requests.call("audit", { ...filters, ...common(ends.audit) }, { signal }),
+      : app.requests.call("audit", { ...callsOf(filter, nowMs), ...beyond(ends.audit) }, { signal }),
   ]);
   // The log also has the notices of the audit.
   const records = (audit?.records ?? []).filter(({ event }) => event === undefined || log === null);
