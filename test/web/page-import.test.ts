@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import {
@@ -62,10 +63,8 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     }
     for (const view of EVERY_VIEW.filter((one) => /^(Activity|Settings)/.test(one))) {
       await openView(page, view);
-      await page
-        .locator("#main")
-        .getByText(/^(Asking|Reading|Looking)/)
-        .waitFor({ state: "detached" });
+      const waiting = page.locator("#main").getByText(/^(Asking|Reading|Looking)/);
+      await eventually(async () => (await waiting.count()) === 0);
       assert.ok((await page.locator("#main").innerText()).length > 30, view);
     }
     assert.deepEqual(complaints, []);
