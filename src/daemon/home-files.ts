@@ -32,7 +32,7 @@ export const HOME_FILES: readonly HomeFile[] = [
   { path: "(?:state|import-waits)\\.json|fleet/ca\\.pem", as: "text" },
   // What belongs to this machine, to a process, or can be made again.
   { path: "(?:aliases|backup|daemon|lock|moved|origin)\\.json" },
-  { path: "(?:audit|numbers|sessions)\\.jsonl" },
+  { path: "(?:audit|sessions)\\.jsonl|numbers\\.log" },
   { path: "(?:secrets\\.|users\\.)?lock\\.db" },
   { path: "(?:approvals|grants|names|pins)\\.key|(?:checked|lists)\\.(?:key|sealed)" },
   { path: "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html" },

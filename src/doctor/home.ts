@@ -28,7 +28,7 @@ const PRIVATE = [
   "mountaineer.sock",
   "mcp.sock",
   "daemon.json",
-  "numbers.jsonl",
+  "numbers.log",
 ];
 /** What the daemon also opens, and cannot start without. */
 const OPENED = ["lock.db", "lock.json", "state.json", "history"];

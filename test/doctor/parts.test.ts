@@ -185,7 +185,7 @@ test("a home that others can enter, and a file in it that they can read, are rep
   await mkdir(home, { mode: 0o700 });
   assert.deepEqual(codes(await examineHome(home)), []);
   await writeFile(join(home, "secrets.json"), '{"version": 1, "secrets": {}}', { mode: 0o644 });
-  await writeFile(join(home, "numbers.jsonl"), "{}", { mode: 0o644 });
+  await writeFile(join(home, "numbers.log"), "{}", { mode: 0o644 });
   await chmod(home, 0o755);
   const found = await examineHome(home);
   assert.deepEqual(codes(found), ["home_open", "file_open", "file_open"]);
@@ -194,10 +194,7 @@ test("a home that others can enter, and a file in it that they can read, are rep
       found.filter(({ hint }) => hint !== null),
       "hint",
     ),
-    [
-      `chmod 700 ${home}`,
-      ...["secrets.json", "numbers.jsonl"].map((name) => `chmod 600 ${join(home, name)}`),
-    ],
+    [`chmod 700 ${home}`, ...["secrets.json", "numbers.log"].map((name) => `chmod 600 ${join(home, name)}`)],
   );
   await writeFile(join(folder, "file"), "");
   const [denied, ...more] = await examineHome(join(folder, "file", "home"));

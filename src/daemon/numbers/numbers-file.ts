@@ -23,7 +23,7 @@ import { numbersReport, seriesReport } from "./numbers-report.ts";
 import { Slots } from "./slots.ts";
 import { LEVEL_NAMES, Subject, TICK_MS } from "./subject.ts";
 
-export const FILE_NAME = "numbers.jsonl";
+export const FILE_NAME = "numbers.log";
 const HEADER = '{"numbers":1}';
 /** Time between two saves, ms: a crash loses no more than this. */
 export const SAVE_EVERY_MS = 300_000;

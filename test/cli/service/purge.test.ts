@@ -27,7 +27,7 @@ const FULL = [
     "secrets.lock.db",
   ],
   ...["lock.db", "lock.json", "aliases.json", "aliases.json.set-aside", "sessions.jsonl", "session.key"],
-  ...["numbers.jsonl", "management.json", "daemon.json", "open.html", "audit.jsonl", "audit.jsonl.1"],
+  ...["numbers.log", "management.json", "daemon.json", "open.html", "audit.jsonl", "audit.jsonl.1"],
   ...["mountaineer.log", "mountaineer.log.1", "approvals.sealed", "approvals.key", "pins.sealed", "pins.key"],
   ...["names.sealed", "names.key", "lists.sealed", "lists.key", ".state.json.4711-0123456789ab.tmp"],
   ...["history/0000000001-0a1b2c3d.entry", "history/0000000002-0a1b2c3d.entry.corrupt"],

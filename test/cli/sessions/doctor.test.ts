@@ -257,7 +257,7 @@ test("root's files in a user's home are named, each with the command that repair
   const home = join(folder, "home");
   await mkdir(join(home, "history"), { recursive: true, mode: 0o700 });
   const entry = join("history", "0000000001-01234567.entry");
-  const ours = ["lock.db", "state.json", "secrets.json", "approvals.sealed", "numbers.jsonl", entry];
+  const ours = ["lock.db", "state.json", "secrets.json", "approvals.sealed", "numbers.log", entry];
   for (const name of ours) await writeFile(join(home, name), "{}", { mode: 0o600 });
   await writeFile(join(home, "config.toml"), "", { mode: 0o644 });
   for (const path of [folder, home, join(home, "history")]) await chown(path, 65_534, 65_534);

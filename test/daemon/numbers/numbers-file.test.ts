@@ -76,14 +76,14 @@ test("F9 counts are appended to the file within five minutes; without a count no
   const next = await b.start();
   assert.equal(callsOf(next), calls);
   await next.end();
-  assert.deepEqual(await readdir(dirname(b.path)), ["numbers.jsonl"]);
+  assert.deepEqual(await readdir(dirname(b.path)), ["numbers.log"]);
   assert.deepEqual(b.told(), []);
 });
 
 test("B11 kill -9 at any instant loses five minutes at most", async (t) => {
   const home = await temporaryFolder(t);
   for (const wanted of [1, 3, 40]) {
-    await rm(join(home, "numbers.jsonl"), { force: true });
+    await rm(join(home, "numbers.log"), { force: true });
     const child = spawn(process.execPath, [join(import.meta.dirname, "numbers-child.ts"), home], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -101,7 +101,7 @@ test("B11 kill -9 at any instant loses five minutes at most", async (t) => {
       `${callsOf(daemon)} of ${saved}`,
     );
     await daemon.end();
-    assert.deepEqual([b.told(), await readdir(home)], [[], ["numbers.jsonl"]]);
+    assert.deepEqual([b.told(), await readdir(home)], [[], ["numbers.log"]]);
   }
 });
 

@@ -284,7 +284,7 @@ test("F4 a server is written only after a yes to its command and the sent data, 
     const edit = sure.log.find((line) => line.startsWith("edit ")) ?? "";
     assert.match(edit, /^edit .*backends\.new/);
     assert.ok(!edit.includes(openly) && !edit.includes("hunter2x"), "kept as a secret, and not written");
-    assert.equal(location.hash, "#/servers");
+    assert.equal(location.hash, "#/servers?open=new");
   }
 });
 
