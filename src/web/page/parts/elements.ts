@@ -83,6 +83,14 @@ export function mark(tone: Tone, text: string): ComponentChild {
   return h("span", { class: `mark ${tone}` }, shown(text));
 }
 
+/** The cell of a row's state. `cause`: null while the row's panel, which has it too, is open. */
+export function stateAndCause(tone: Tone, text: string, cause: string | null): ComponentChild {
+  return [
+    mark(tone, text),
+    cause === null ? null : h("span", { key: "why", class: "why" }, " ", withCode(cause)),
+  ];
+}
+
 export function conditionList(conditions: readonly Condition[], now: number): ComponentChild | null {
   if (conditions.length === 0) return null;
   return h(

@@ -72,18 +72,19 @@ function PointTable({ label, plotted, now }: PlotGroupProps): ComponentChild {
     }),
     happenedAt(plotted, index).join(", "),
   ];
-  const rows = plotted.times
-    .flatMap((_time, index) =>
-      plotted.known[index] === true ? [{ key: String(index), cells: cells(index) }] : [],
-    )
-    .reverse();
+  const rows = () =>
+    plotted.times
+      .flatMap((_time, index) =>
+        plotted.known[index] === true ? [{ key: String(index), cells: cells(index) }] : [],
+      )
+      .reverse();
   return h(
     "details",
     { onToggle },
     h("summary", {}, "As a table"),
     isOpen
       ? h(Table, {
-          ...{ label: `${label}, as a table`, most: rows.length, rows },
+          ...{ label: `${label}, as a table`, most: plotted.times.length, rows: rows() },
           titles: ["Time", ...lines.map(({ label: each }) => each), "What happened"],
         })
       : null,

@@ -19,10 +19,9 @@ import {
   details,
   line,
   loading,
-  mark,
   nothing,
   searchPart,
-  withCode,
+  stateAndCause,
 } from "../parts/elements.ts";
 import { later } from "../parts/later.ts";
 import { type Opened, useOpened } from "../parts/opened.ts";
@@ -154,7 +153,6 @@ interface ServerRowProps extends ViewProps {
   readonly numbers: NumbersReport | null;
 }
 
-/** The cause is in the row until its panel is open, which has it too. */
 function serverRow({ app, backend, why, now, opened, isOpen, numbers }: ServerRowProps): TableRow {
   const { name, enabled, tools } = backend;
   const { text, tone } = backendLabel(backend);
@@ -166,8 +164,7 @@ function serverRow({ app, backend, why, now, opened, isOpen, numbers }: ServerRo
     cells: [
       shown(name),
       [
-        mark(tone, text),
-        why === null || isOpen ? null : h("span", { key: "why", class: "why" }, " ", withCode(why)),
+        stateAndCause(tone, text, isOpen ? null : why),
         isAsleep && start ? h(ActionButton, { key: "start", app, action: start }) : null,
         isAsleep ? h(ServerActions, { key: "actions", app, backend, isRow: true }) : null,
       ],

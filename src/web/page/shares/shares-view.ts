@@ -8,7 +8,7 @@ import { linkText } from "../../../api/labels/traffic-labels.ts";
 import { bytesText } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { loading, mark, nothing, withCode } from "../parts/elements.ts";
+import { loading, nothing, stateAndCause } from "../parts/elements.ts";
 import { later } from "../parts/later.ts";
 import { useOpened } from "../parts/opened.ts";
 import { Table, type TableRow } from "../parts/table.ts";
@@ -49,7 +49,6 @@ interface ShareRowProps extends ViewProps {
   readonly numbers: NumbersReport | null;
 }
 
-/** The cause is in the row until its panel is open, which has it too. */
 function shareRow({ app, share, global, now, isOpen, numbers }: ShareRowProps): TableRow {
   const { name } = share;
   const { text, tone, why } = shareLabel(share);
@@ -58,10 +57,7 @@ function shareRow({ app, share, global, now, isOpen, numbers }: ShareRowProps): 
     key: name,
     cells: [
       shown(name),
-      [
-        mark(tone, text),
-        why === null || isOpen ? null : h("span", { key: "why", class: "why" }, " ", withCode(why)),
-      ],
+      stateAndCause(tone, text, isOpen ? null : why),
       shown(linkText(share) ?? ""),
       own !== undefined && trafficText(own),
       own !== undefined && numbers !== null && h(Strip, { name, day: own.day, to: numbers.to }),
