@@ -87,14 +87,12 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Show what runs …");
       await hand.see(/tools-server\.mjs/);
       await hand.press("Add it");
-      await hand.arrive("servers");
+      await hand.arrive("servers?open=more");
       await eventually(async () => (await phases(home))["more"] === "Ready", 60_000);
     });
 
     await t.test("F4 a server is disabled, that is undone, and it is removed, in its panel", async () => {
       const text = await readFile(home.configFile, "utf8");
-      await hand.go("Servers/Servers");
-      await hand.press("more");
       await hand.press("Settings: more");
       await hand.press("Disable: more");
       await eventually(async () => /enabled = false/.test(await readFile(home.configFile, "utf8")));
@@ -118,7 +116,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Show what runs …", "button", "What it wants");
       await hand.see(/Authorization = Bearer \$\{secret:weather-key\}/);
       await hand.press("Add it");
-      await hand.arrive("servers");
+      await hand.arrive("servers?open=weather");
       await eventually(async () => (await phases(home))["weather"] !== undefined, 60_000);
     });
 
