@@ -14,25 +14,22 @@
 //	off network  no route is allowed on this network: requests fail with EIO at once
 //	closed       Close was called
 //
-// Five functions end a session: lostNow (its connection ended or is silent), leaveRoute (both sessions), replaceSessions (a planned move, which
+// Five functions end a session: loseLocked (its connection ended or is silent), leaveRoute (both sessions), replaceSessions (a planned move, which
 // first waits until no request is pending), moveByLogoff (one to a server that takes no further connection) and Close. The server may still
 // execute requests that were sent on an ended session, until a later sign-in names that session as its PreviousSessionId. Until then requests
 // that change something wait (isCertain), for 30 s at most; after that they are sent, and a write fails if it could overwrite a newer one.
 //
-// Goroutines: recover restores what is missing; one watch per connection with pending requests notices silence (silence.go); watchNetwork reads
-// changes of addresses and routes; keepRecord updates the record of the server. Commands of the daemon (commands.go, move.go) change the
-// state and wake recover.
+// Goroutines: recover restores what is missing; probeWhileSilent, one per connection with pending requests, probes the routes while the server is
+// silent (silence.go); watchNetwork reads changes of addresses and routes; keepRecord updates the record of the server. Commands of the daemon
+// (commands.go, move.go) change the state and wake recover.
 //
 // Client.mu guards the fields below it, those of sessions and outage, and the second half of Conn. It is held for an instant, never during a
-// request or a wait, but while the small files of sessions and server are written; a function whose caller holds it says so. Client.moving is held during a planned move, Client.recording while a record is
-// made; both are locked before mu.
+// request or a wait, but while the small files of sessions and server are written; a function whose caller holds it says so. Client.moving is
+// held during a planned move, Client.recording while a record is made; both are locked before mu.
 package client
 
 import (
 	"context"
-	"log"
-	"maps"
-	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -93,166 +90,80 @@ type Options struct {
 	After func(time.Duration) <-chan time.Time
 }
 
-// Event is a line of the journal. README.md has its kinds (Is) and members.
-type Event struct {
-	Is     string `json:"is"`
-	Route  string `json:"route,omitempty"`
-	From   string `json:"from,omitempty"`
-	To     string `json:"to,omitempty"`
-	Reason Reason `json:"reason,omitempty"`
-	Asked  bool   `json:"asked,omitempty"`
-	Quiet  bool   `json:"quiet,omitempty"`
-	TookMs int64  `json:"took_ms,omitempty"`
-	Ms     int64  `json:"ms,omitempty"`
-	Why    string `json:"why,omitempty"`
-	Text   string `json:"text,omitempty"`
-	Path   string `json:"path,omitempty"`
-}
-
-// Reason says why a route was left.
-type Reason string
-
-const (
-	Asked      Reason = "asked"       // the daemon sent `use`
-	LinkDown   Reason = "link_down"   // the daemon sent `lost`
-	Ended      Reason = "ended"       // the connection ended
-	Silent     Reason = "silent"      // the server did not answer
-	Blocked    Reason = "blocked"     // only short messages pass
-	NotAllowed Reason = "not_allowed" // no longer allowed on this network
-	Returned   Reason = "returned"    // the server answers again after an outage
-)
-
 // Client is the client of a share. The package comment has its states.
 type Client struct {
 	options Options
 	traffic smb.Traffic
 	life    context.Context // until Close
 	end     context.CancelFunc
+	// How names are written on the server.
+	characters identity.Characters
 	// Held during a planned move.
 	moving sync.Mutex
-	// The longest that a program has waited for an answer.
-	longest atomic.Int64
-	sleeps  sleepDetector
 	// Held while a record is made.
 	recording sync.Mutex
+	sleeps    sleepDetector
+	// The longest that a program has waited for an answer.
+	longest atomic.Int64
 
-	mu      sync.Mutex
-	account smb.Account
-	routes  []smb.Route
-	wanted  string // the route that is tried first
-	allowed map[string]bool
-	// Routes that the daemon has reported as lost, until it names them in Try.
-	down   map[string]bool
-	onlyOn bool
+	mu sync.Mutex
+
+	// What a person or a daemon has set.
+	account  smb.Account
+	routes   []smb.Route
+	wanted   string // the route that is tried first
+	allowed  map[string]bool
+	patience time.Duration
+	onlyOn   bool
 	// The network has changed, and Allow was not called since.
 	awaitsAllow bool
-	patience    time.Duration
+	// Routes that the daemon has reported as lost, until it names them in Try.
+	down      map[string]bool
+	commandAt time.Duration // when a daemon last sent a command
 
-	current   *sessions // nil in an outage
-	lastRoute smb.Route // the one in use, or in an outage the one before
-	// Closed and replaced with each change of what requests wait for.
-	changed chan struct{}
-	// Not nil while a planned move waits for the pending requests: new ones wait until it is closed.
-	resumed        chan struct{}
-	idle           chan struct{} // buffers one: perhaps no request is pending
-	outage         *outage
+	// The sessions.
+	current        *sessions          // nil in an outage
+	outage         *outage            // nil: there is none
+	lastRoute      smb.Route          // the one in use, or in an outage the one before
 	previous       []*previousSession // sessions that the server may not have ended
 	refused        *refusal           // nil: the login was not refused
-	other          *OtherServer       // it answered last; nil: the recorded one did
-	record         *identity.Record   // of the server; nil: none yet
-	characters     identity.Characters
-	proof          identity.Proof // by what the last sign-in proved the server
-	maxConnections int            // 0: no limit is known
-	wake           chan struct{}  // wakes recover; buffers one
-	rootChanged    chan struct{}  // wakes keepRecord; buffers one
-	acceptedGuid   *string        // the GUID of another server that a person accepts
-	epoch          int            // how many servers a person has accepted instead of the one before
-	clockAhead     time.Duration  // of the server's clock
-	requestCount   int            // in all, and how many it was when the last record was begun
-	countAtRecord  int
-	commandAt      time.Duration // when a daemon last sent a command
-	askedAt        time.Duration // when a program last sent a request during an outage
-	isRootEmpty    bool          // the root has no entry by which the server could be recognized
-	// forceMove runs.
-	isForcingMove bool
-	isClosed      bool
-	// Ends the sign-in of the missing session.
-	stopRestoring func()
+	maxConnections int                // 0: no limit is known
+	stopRestoring  func()             // ends the sign-in of the missing session
+	isForcingMove  bool               // forceMove runs
+	isClosed       bool
 
-	// See OnMove and OnFull.
+	// The server.
+	record        *identity.Record // nil: none yet
+	proof         identity.Proof   // by what the last sign-in proved the server
+	other         *OtherServer     // it answered last; nil: the recorded one did
+	acceptedGuid  *string          // the GUID of another server that a person accepts
+	serverNumber  int              // how many servers a person has accepted instead of the one before
+	clockAhead    time.Duration    // of the server's clock
+	isRootEmpty   bool             // the root has no entry by which the server could be recognized
+	requestCount  int              // in all, and how many it was when the last record was begun
+	countAtRecord int
+
+	// What wakes whom.
+	changed     chan struct{} // closed and replaced with each change of what requests wait for
+	resumed     chan struct{} // not nil while a planned move waits for the pending requests: new ones wait until it is closed
+	idle        chan struct{} // wakes a planned move: perhaps no request is pending; buffers one
+	wake        chan struct{} // wakes recover; buffers one
+	rootChanged chan struct{} // wakes keepRecord; buffers one
+
+	// See SetHooks.
 	beforeLeaving func(*Conn)
 	onConnected   func()
 	onFull        func(*Conn) bool
 
-	logged   map[string]string     // the last text about each route
+	// For people.
 	active   map[*request]struct{} // that wait for an answer or a route
+	askedAt  time.Duration         // when a program last sent a request during an outage
 	moves    int
 	lastMove *Move
 	pauses   Pauses
 	opened   int // connections in all
 	signIns  int
-}
-
-// sessions are the two sessions, which are always on one route.
-type sessions struct {
-	route smb.Route
-	// nil: recover is signing in. The two are the same where the server takes only one connection.
-	files, names *Conn
-	// nil while both are there.
-	missing *outage
-}
-
-// outage is a time without a session: without both, or without the one that is missing.
-type outage struct {
-	since          time.Duration
-	reason         Reason
-	route          smb.Route // the one that was left
-	lost           *sessions
-	isPastPatience bool // requests fail
-	hasWaiter      bool // a request has waited
-	// Why no route leads to the server.
-	why, text    string
-	isOtherNoted bool
-}
-
-// refusal is a login that the server refused.
-type refusal struct {
-	text  string
-	since time.Duration
-}
-
-// OtherServer is a server that answers in place of the recorded one.
-type OtherServer struct {
-	Route        string `json:"route"`
-	Address      string `json:"address"`
-	Guid         string `json:"guid"`
-	Text         string `json:"text"`
-	NothingKnown bool   `json:"bare"`
-}
-
-// Pauses sums up how often and how long programs waited.
-type Pauses struct {
-	Count     int   `json:"count"`
-	TotalMs   int64 `json:"total_ms"`
-	LongestMs int64 `json:"longest_ms"`
-}
-
-// Add counts a pause.
-func (p *Pauses) Add(ms int64) {
-	p.Count++
-	p.TotalMs += ms
-	p.LongestMs = max(p.LongestMs, ms)
-}
-
-// Move is a change of the route.
-type Move struct {
-	At     int64  `json:"at"`
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Reason Reason `json:"reason"`
-	Asked  bool   `json:"asked"`
-	Quiet  bool   `json:"quiet"`
-	TookMs int64  `json:"took_ms"`
+	logged   map[string]string // the last text about each route
 }
 
 // New returns a client that signs in when Start is called.
@@ -285,19 +196,13 @@ func New(options Options) *Client {
 // Characters says how names are written on the server. It does not change.
 func (cl *Client) Characters() identity.Characters { return cl.characters }
 
-// OnMove sets two functions: one is called in a planned move before the connection for files is left, while no request is pending; the other
-// whenever there is a new connection for files.
-func (cl *Client) OnMove(leaving func(*Conn), connected func()) {
+// SetHooks sets what the file system does: leaving, in a planned move before the connection for files is left, while no request is pending;
+// connected, whenever there is a new connection for files; full, on a connection whose server accepts no further open file: it closes one, and
+// returns whether it did.
+func (cl *Client) SetHooks(leaving func(*Conn), connected func(), full func(*Conn) bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	cl.beforeLeaving, cl.onConnected = leaving, connected
-}
-
-// OnFull sets a function that closes a file on a connection whose server accepts no further open file, and returns whether it did.
-func (cl *Client) OnFull(close func(*Conn) bool) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	cl.onFull = close
+	cl.beforeLeaving, cl.onConnected, cl.onFull = leaving, connected, full
 }
 
 func (cl *Client) makeRoom(c *Conn) bool {
@@ -361,15 +266,6 @@ func (cl *Client) Close() {
 
 const logOffWithin = 500 * time.Millisecond
 
-func (s *sessions) each(do func(*Conn)) {
-	if s.files != nil {
-		do(s.files)
-	}
-	if s.names != nil && s.names != s.files {
-		do(s.names)
-	}
-}
-
 // wakeWaiters wakes requests and watchers, to check the state again. The caller holds mu.
 func (cl *Client) wakeWaiters() {
 	close(cl.changed)
@@ -381,53 +277,5 @@ func (cl *Client) wakeRecover() {
 	select {
 	case cl.wake <- struct{}{}:
 	default:
-	}
-}
-
-// usable returns the routes that may be tried now, the wanted one first. The caller holds mu.
-func (cl *Client) usable() []smb.Route {
-	if cl.awaitsAllow {
-		return nil
-	}
-	var usable []smb.Route
-	for _, each := range cl.routes {
-		if !cl.allowed[each.Name] || cl.down[each.Name] {
-			continue
-		}
-		if each.Name == cl.wanted {
-			usable = slices.Insert(usable, 0, each)
-		} else {
-			usable = append(usable, each)
-		}
-	}
-	return usable
-}
-
-// isOffNetwork: no route is allowed on this network. The caller holds mu.
-func (cl *Client) isOffNetwork() bool {
-	return !slices.Contains(slices.Collect(maps.Values(cl.allowed)), true)
-}
-
-// journal writes an event to the journal. The caller holds mu.
-func (cl *Client) journal(e Event) {
-	if cl.options.Event != nil {
-		cl.options.Event(e)
-	}
-}
-
-func (cl *Client) logf(format string, values ...any) { log.Printf(format, values...) }
-
-var localAddress = regexp.MustCompile(`[0-9.:\[\]a-f]+:[0-9]+->`)
-
-// logChange logs a text about a route unless it was the last one.
-func (cl *Client) logChange(route, text string) {
-	// Each connection has a different port.
-	text = localAddress.ReplaceAllString(text, "")
-	cl.mu.Lock()
-	isSame := cl.logged[route] == text
-	cl.logged[route] = text
-	cl.mu.Unlock()
-	if !isSame {
-		cl.logf("%s: %s", route, text)
 	}
 }

@@ -218,7 +218,7 @@ func TestALostRouteIsLeftWhileASessionSignsInOverIt(t *testing.T) {
 	l.client.mu.Lock()
 	names, tries := l.client.current.names, l.tb.Tries()
 	l.client.mu.Unlock()
-	l.client.lost(names, Ended)
+	l.client.lose(names, Ended)
 	rig.Eventually(t, "a sign-in over tb", func() bool { return l.tb.Tries() > tries })
 	began := time.Now()
 	rig.Must(t, l.client.Lost("tb"))
@@ -331,7 +331,7 @@ func TestWithoutARouteProgramsWaitForThePatience(t *testing.T) {
 	l.fallback.Set(true)
 	// The request comes when one connection is lost, and the route not yet.
 	l.tb.Hold(true)
-	l.client.lost(l.client.current.files, Ended)
+	l.client.lose(l.client.current.files, Ended)
 	go func() {
 		for l.client.OldestWait() == 0 {
 			time.Sleep(time.Millisecond)
@@ -438,7 +438,7 @@ func TestASessionThatEndsBeforeItIsUsedIsNeverUsed(t *testing.T) {
 	rig.Eventually(t, "its end is noticed", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return ended.isAbandoned
+		return ended.isRetired
 	})
 	c.mu.Lock()
 	s := &sessions{route: c.current.route, files: c.current.files, missing: &outage{}}

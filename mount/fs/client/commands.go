@@ -23,8 +23,8 @@ func (cl *Client) CheckFresh(seen *int) error {
 func (cl *Client) Lost(name string) error {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if !cl.hasRoute(name) {
-		return smb.Fail(UnknownRoute, fmt.Errorf("there is no route %q", name))
+	if err := cl.checkKnown(name); err != nil {
+		return err
 	}
 	cl.down[name] = true
 	time.AfterFunc(askEvery, safely.Of(func() { cl.retryWithoutDaemon(name) }))
@@ -50,18 +50,12 @@ func (cl *Client) retryWithoutDaemon(name string) {
 	cl.wakeRecover()
 }
 
-func (cl *Client) hasRoute(name string) bool {
-	return slices.ContainsFunc(cl.routes, func(each smb.Route) bool { return each.Name == name })
-}
-
 // Allow sets the routes that may be used on this network. If the one in use is not among them, it moves to one that is, or leaves it at once.
 func (cl *Client) Allow(names []string) error {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	for _, each := range names {
-		if !cl.hasRoute(each) {
-			return smb.Fail(UnknownRoute, fmt.Errorf("there is no route %q", each))
-		}
+	if err := cl.checkKnown(names...); err != nil {
+		return err
 	}
 	for _, each := range cl.routes {
 		cl.allowed[each.Name] = slices.Contains(names, each.Name)
@@ -98,10 +92,10 @@ func (cl *Client) leaveForbidden(s *sessions, usable []smb.Route) {
 func (cl *Client) Try(names []string) error {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	if err := cl.checkKnown(names...); err != nil {
+		return err
+	}
 	for _, each := range names {
-		if !cl.hasRoute(each) {
-			return smb.Fail(UnknownRoute, fmt.Errorf("there is no route %q", each))
-		}
 		delete(cl.down, each)
 	}
 	cl.commandAt = smb.Monotonic()
@@ -191,8 +185,8 @@ func (cl *Client) AcceptServer(guid string) error {
 	return nil
 }
 
-// forgetServer begins a new epoch and record, for a server that a person accepts. The caller holds mu.
+// forgetServer begins a new record, for another server that a person accepts. The caller holds mu.
 func (cl *Client) forgetServer() {
 	cl.acceptedGuid, cl.record = nil, nil
-	cl.epoch++
+	cl.serverNumber++
 }

@@ -7,23 +7,22 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Conn is one of the client's sessions, with its connection. It is not used again once it is abandoned.
+// Conn is one of the client's sessions, with its connection. A retired one is not used again.
 type Conn struct {
 	*smb.Connection
-	// Number distinguishes sessions: within one, equal file ids mean the same file.
+	// Number distinguishes sessions. A server may use the id of a removed file again; in one session, equal ids are the same file.
 	Number int
-	// Epoch is Client.epoch: files of different epochs are never the same file.
-	Epoch   int
-	client  *Client
-	kind    Session
-	checked serverCheck
+	// ServerNumber is increased when a person accepts another server: files of two servers are never the same file.
+	ServerNumber int
+	client       *Client
+	checked      serverCheck
 
 	// Under the client's mu.
-	isAbandoned bool
-	pending     int
-	changing    int           // of the pending requests
-	since       time.Duration // when the first of the pending requests was sent
-	isWatched   bool
+	isRetired bool
+	pending   int
+	changing  int           // of the pending requests
+	since     time.Duration // when the first of the pending requests was sent
+	isProbed  bool          // probeWhileSilent runs
 }
 
 // beginRequest counts a request as pending. The caller holds the client's mu.
@@ -35,9 +34,9 @@ func (c *Conn) beginRequest(use Needs) {
 	if use.Changes {
 		c.changing++
 	}
-	if !c.isWatched {
-		c.isWatched = true
-		time.AfterFunc(silentFrom, safely.Again(c.watch))
+	if !c.isProbed {
+		c.isProbed = true
+		time.AfterFunc(silentFrom, safely.Again(c.probeWhileSilent))
 	}
 }
 
@@ -47,7 +46,7 @@ func (c *Conn) endRequest(use Needs, err error) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if smb.IsLoss(err) {
-		cl.lostNow(c, Ended, smb.Monotonic())
+		cl.loseLocked(c, Ended, smb.Monotonic())
 	}
 	c.pending--
 	if use.Changes {
@@ -60,19 +59,19 @@ func (c *Conn) endRequest(use Needs, err error) {
 
 // silence is how long requests have waited since the last bytes came. The caller holds the client's mu.
 func (c *Conn) silence() time.Duration {
-	if c.pending == 0 || c.isAbandoned {
+	if c.pending == 0 || c.isRetired {
 		return 0
 	}
 	return smb.Monotonic() - max(c.LastReceived(), c.since, c.client.sleeps.countsFrom())
 }
 
-// abandon ends a connection so that none of its requests takes effect after later ones: unsent ones are dropped, and the server drops those
+// retire ends a connection so that none of its requests takes effect after later ones: unsent ones are dropped, and the server drops those
 // that it has received when a later sign-in ends the session. The caller holds mu.
-func (cl *Client) abandon(c *Conn) {
-	if c == nil || c.isAbandoned {
+func (cl *Client) retire(c *Conn) {
+	if c == nil || c.isRetired {
 		return
 	}
-	c.isAbandoned = true
+	c.isRetired = true
 	cl.previous = append(cl.previous, &previousSession{c.Id(), smb.Monotonic(), c.changing > 0})
 	c.Reset()
 	if len(cl.previous) > previousAtMost {

@@ -41,7 +41,7 @@ func (cl *Client) find(o *outage) {
 		}
 		got := cl.race(cl.life, plan, Files)
 		cl.mu.Lock()
-		if cl.outage != o || cl.isClosed || got.conn != nil && (got.conn.isAbandoned || !cl.allowed[got.conn.Route.Name]) {
+		if cl.outage != o || cl.isClosed || got.conn != nil && (got.conn.isRetired || !cl.allowed[got.conn.Route.Name]) {
 			cl.mu.Unlock()
 			if got.conn != nil {
 				got.conn.LogOff(logOffWithin)
@@ -66,27 +66,6 @@ func (cl *Client) find(o *outage) {
 		}
 		cl.waitToRetry(plan, got.err)
 	}
-}
-
-// routeOrder is the order of the routes. In the first round the lost route comes first if its connection ended, and last if it was silent. The
-// caller holds mu.
-func (cl *Client) routeOrder(o *outage, round int) []smb.Route {
-	usable := cl.usable()
-	if round > 0 || len(usable) < 2 {
-		return usable
-	}
-	var first, others []smb.Route
-	for _, each := range usable {
-		if each.Name == o.route.Name {
-			first = append(first, each)
-		} else {
-			others = append(others, each)
-		}
-	}
-	if o.reason == Ended {
-		return append(first, others...)
-	}
-	return append(others, first...)
 }
 
 // recordFailure records why programs wait. The caller holds mu.
@@ -130,11 +109,8 @@ func (cl *Client) waitToRetry(plan []smb.Route, err error) {
 		hasDaemon := cl.commandAt > 0 && quiet < daemonWithin
 		cl.mu.Unlock()
 		if hasDaemon {
-			select {
-			case <-cl.wake:
+			if cl.sleep(daemonWithin-quiet, true) {
 				return
-			case <-time.After(daemonWithin - quiet):
-			case <-cl.life.Done():
 			}
 			continue
 		}
@@ -142,14 +118,8 @@ func (cl *Client) waitToRetry(plan []smb.Route, err error) {
 			cl.sleep(askEvery, true)
 			return
 		}
-		if cl.options.Logins.MayAsk(plan, askEvery) {
+		if cl.options.Logins.MayAsk(plan, askEvery) || cl.sleep(askEvery/10, true) {
 			return
-		}
-		select {
-		case <-cl.wake:
-			return
-		case <-time.After(askEvery / 10):
-		case <-cl.life.Done():
 		}
 	}
 }

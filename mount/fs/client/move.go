@@ -67,19 +67,6 @@ func (cl *Client) Use(ctx context.Context, name string) (MoveResult, error) {
 	return MoveResult{isQuiet, (smb.Monotonic() - began).Milliseconds()}, nil
 }
 
-// allowedRoute: the caller holds mu.
-func (cl *Client) allowedRoute(name string) (smb.Route, error) {
-	for _, each := range cl.routes {
-		if each.Name == name {
-			if !cl.allowed[name] || cl.awaitsAllow {
-				return each, smb.Fail(RouteForbidden, fmt.Errorf("%s may not be used now", name))
-			}
-			return each, nil
-		}
-	}
-	return smb.Route{}, smb.Fail(UnknownRoute, fmt.Errorf("there is no route %q", name))
-}
-
 // waitFor waits for a route in an outage.
 func (cl *Client) waitFor(ctx context.Context, route smb.Route, began time.Duration) (MoveResult, error) {
 	cl.wakeRecover()
@@ -198,19 +185,14 @@ func (cl *Client) replaceSessions(old *sessions, files, names *Conn, began time.
 	if !cl.isLast(old) {
 		return false
 	}
-	cl.learnFrom(files)
-	cl.current = &sessions{route: files.Route, files: files, missing: &outage{since: smb.Monotonic(), route: files.Route}}
-	if names != nil {
-		names.Epoch = cl.epoch
-		cl.addSession(cl.current, names)
-	}
-	cl.recordSessions()
-	cl.callOnConnected()
-	cl.lastRoute, cl.outage = files.Route, nil
+	cl.use(files)
 	took := (smb.Monotonic() - began).Milliseconds()
 	cl.recordMove(Move{From: old.route.Name, To: files.Route.Name, Reason: Asked, Asked: true, Quiet: isQuiet, TookMs: took})
-	old.each(func(c *Conn) { c.isAbandoned = true })
-	cl.wakeRecover()
+	old.each(func(c *Conn) { c.isRetired = true })
+	if names != nil {
+		names.ServerNumber = cl.serverNumber
+		cl.addSession(cl.current, names)
+	}
 	cl.dropEnded()
 	return true
 }
@@ -274,7 +256,7 @@ func (cl *Client) moveByLogoff(ctx context.Context, old *sessions, route smb.Rou
 		return smb.Fail(NotQuiet, errors.New("requests were not answered within 2 s, and the server has no place for another connection"))
 	}
 	cl.mu.Lock()
-	old.each(func(c *Conn) { c.isAbandoned = true })
+	old.each(func(c *Conn) { c.isRetired = true })
 	cl.mu.Unlock()
 	cl.callBeforeLeaving(old.files)
 	old.each(func(c *Conn) { c.LogOff(logOffWithin) })
@@ -288,7 +270,7 @@ func (cl *Client) moveByLogoff(ctx context.Context, old *sessions, route smb.Rou
 	switch {
 	case err != nil:
 		if cl.current == old {
-			old.each(func(c *Conn) { c.isAbandoned = true })
+			old.each(func(c *Conn) { c.isRetired = true })
 			cl.outage = &outage{since: smb.Monotonic(), reason: Ended, route: old.route}
 			cl.current = nil
 			cl.wakeWaiters()

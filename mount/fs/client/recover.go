@@ -38,7 +38,7 @@ func (cl *Client) recover() {
 const endPreviousEvery = 5 * time.Second
 
 // sleep waits for wakeRecover, and at most that long if it is limited.
-func (cl *Client) sleep(atMost time.Duration, isLimited bool) {
+func (cl *Client) sleep(atMost time.Duration, isLimited bool) (isWoken bool) {
 	var late <-chan time.Time
 	if isLimited {
 		timer := time.NewTimer(atMost)
@@ -47,9 +47,11 @@ func (cl *Client) sleep(atMost time.Duration, isLimited bool) {
 	}
 	select {
 	case <-cl.wake:
+		return true
 	case <-late:
 	case <-cl.life.Done():
 	}
+	return false
 }
 
 // endPrevious signs in only to have the server end a previous session.
@@ -78,7 +80,7 @@ func (cl *Client) restore(s *sessions) {
 	wait, isDoubtful := cl.afterSignIn(s, missing, other, c, err)
 	if isDoubtful {
 		if reason, isThere := cl.echo(other); !isThere {
-			cl.lost(other, reason)
+			cl.lose(other, reason)
 			return
 		}
 	}
@@ -108,7 +110,7 @@ func (cl *Client) missingSession(s *sessions) (missing Session, other *Conn, isL
 func (cl *Client) afterSignIn(s *sessions, missing Session, other, c *Conn, err error) (wait time.Duration, isDoubtful bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if cl.current != s || cl.isClosed || other.isAbandoned {
+	if cl.current != s || cl.isClosed || other.isRetired {
 		if c != nil {
 			safely.Go(func() { c.LogOff(logOffWithin) })
 		}
@@ -116,7 +118,7 @@ func (cl *Client) afterSignIn(s *sessions, missing Session, other, c *Conn, err 
 	}
 	switch code := smb.CodeOf(err); {
 	case err == nil:
-		c.Epoch = cl.epoch
+		c.ServerNumber = cl.serverNumber
 		cl.addSession(s, c)
 	case code == smb.NoPlaces:
 		cl.logf("%s: the server takes no second connection", s.route.Name)

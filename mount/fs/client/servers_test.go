@@ -200,7 +200,7 @@ func TestAPersonLetsANewServerIn(t *testing.T) {
 }
 
 func (l *lab) epoch() (epoch int) {
-	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) { epoch = t.Epoch; return struct{}{}, nil })
+	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) { epoch = t.ServerNumber; return struct{}{}, nil })
 	rig.Must(l.T, err)
 	return epoch
 }

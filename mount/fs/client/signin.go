@@ -133,10 +133,10 @@ func (cl *Client) signInEnding(ctx context.Context, route smb.Route, session Ses
 		cl.forgetPrevious(p.id)
 	}
 	cl.opened++
-	c := &Conn{Connection: got, Number: number, client: cl, kind: session}
+	c := &Conn{Connection: got, Number: number, client: cl}
 	safely.Go(func() {
 		<-c.Ended()
-		cl.lost(c, Ended)
+		cl.lose(c, Ended)
 	})
 	return c, nil
 }
@@ -168,6 +168,14 @@ func (cl *Client) recordOther(route smb.Route, other OtherServer) error {
 		cl.wakeWaiters()
 	}
 	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", route.Address, other.Text))
+}
+
+// knownFiles are files by which the server is recognized, besides those of the record.
+func (cl *Client) knownFiles() []identity.Entry {
+	if cl.options.Known == nil {
+		return nil
+	}
+	return cl.options.Known()
 }
 
 // serverCheck is the comparison of the server with the record, after a sign-in.
@@ -205,9 +213,7 @@ func (cl *Client) prove(ctx context.Context, c *Conn) error {
 	var known identity.Record
 	if record != nil {
 		known = *record
-		if cl.options.Known != nil {
-			known.Entries = append(cl.options.Known(), known.Entries...)
-		}
+		known.Entries = append(cl.knownFiles(), known.Entries...)
 		if living != nil {
 			known.Entries = known.Entries[:min(len(known.Entries), knownAtMost)]
 		}
@@ -257,14 +263,14 @@ func (cl *Client) compare(living, c *Conn, verdict identity.Verdict) identity.Ve
 	return verdict
 }
 
-// learnFrom updates the record from a sign-in that was proved. The caller holds mu.
-func (cl *Client) learnFrom(c *Conn) {
+// recordProof updates the record from a sign-in that was proved. The caller holds mu.
+func (cl *Client) recordProof(c *Conn) {
 	isLetIn := cl.isAccepted(c.checked.reading.Guid)
 	if c.checked.isAccepted {
 		cl.forgetServer()
 	}
 	cl.acceptedGuid, cl.other = nil, nil
-	c.Epoch, cl.clockAhead = cl.epoch, c.ClockAhead
+	c.ServerNumber, cl.clockAhead = cl.serverNumber, c.ClockAhead
 	if cl.record == nil {
 		if cl.options.Folder != "" {
 			if err := identity.Archive(cl.options.Folder, time.Now()); err != nil {
@@ -307,18 +313,16 @@ func (cl *Client) updateRecord(c *Conn) {
 			entries = append(entries, slices.Collect(maps.Values(now.Found))...)
 		}
 	}
-	if cl.options.Known != nil {
-		for _, each := range cl.options.Known() {
-			isThere := slices.ContainsFunc(entries, func(one identity.Entry) bool { return one.Path == each.Path })
-			if each.Written != 0 && !isThere {
-				entries = append(entries, each)
-			}
+	for _, each := range cl.knownFiles() {
+		isThere := slices.ContainsFunc(entries, func(one identity.Entry) bool { return one.Path == each.Path })
+		if each.Written != 0 && !isThere {
+			entries = append(entries, each)
 		}
 	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	// The server may answer although its volume is gone.
-	if cl.record == nil || c.isAbandoned || c.Epoch != cl.epoch || root.FileId != cl.record.Root.Id {
+	if cl.record == nil || c.isRetired || c.ServerNumber != cl.serverNumber || root.FileId != cl.record.Root.Id {
 		return
 	}
 	next := *cl.record

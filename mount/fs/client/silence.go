@@ -4,15 +4,19 @@ import (
 	"context"
 	"time"
 
-	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/smb"
 )
+
+// A route that is cut or blocked ends no connection: its requests just get no answer. So while the server is silent, the routes are probed:
+// a connection is left if its own route does not answer and another one does, or if it passes only short messages. A slow server keeps its
+// connection, as a new one would not be faster.
 
 const (
 	// The silence after which the route is probed, then after twice as long each time: Samba forks for each probe.
 	silentFrom = 300 * time.Millisecond
-	askWithin  = 300 * time.Millisecond
-	askAtMost  = 30 * time.Second
+	// The longest time between two probes.
+	probeEvery  = 30 * time.Second
+	probeWithin = 300 * time.Millisecond
 	// A route that answers may still drop long messages.
 	blockedFrom = 10 * time.Second
 	// If no route answers, a silent connection is given up after the patience, within these bounds.
@@ -21,16 +25,16 @@ const (
 	testedBytes   = 64 << 10
 )
 
-// watch probes the route of a connection while its requests get no answer, and leaves the route if another one answers.
-func (c *Conn) watch() {
+// probeWhileSilent runs while the connection has pending requests. It ends when they are answered, or the connection is retired.
+func (c *Conn) probeWhileSilent() {
 	cl := c.client
 	// How long the silence was at the last probe.
 	probedAt, isTested := time.Duration(0), false
 	for {
 		cl.mu.Lock()
 		silence := c.silence()
-		if c.pending == 0 || c.isAbandoned {
-			c.isWatched = false
+		if c.pending == 0 || c.isRetired {
+			c.isProbed = false
 			cl.mu.Unlock()
 			return
 		}
@@ -40,21 +44,17 @@ func (c *Conn) watch() {
 			time.Sleep(silentFrom - silence)
 			continue
 		}
-		next := min(max(2*probedAt, silentFrom), probedAt+askAtMost)
-		if end := cl.silenceEnd(); probedAt < end {
-			next = min(next, end)
-		}
-		if silence < next {
-			time.Sleep(next - silence)
+		if wait := cl.nextProbe(probedAt) - silence; wait > 0 {
+			time.Sleep(wait)
 			continue
 		}
-		probedAt = max(silence, silentFrom)
-		switch cable, is := cl.answers(c.Route); {
-		case !is:
-			cl.noAnswer(c, silence)
+		probedAt = silence
+		switch cable, isThere := cl.probe(c.Route); {
+		case !isThere:
+			cl.routeIsSilent(c, silence)
 		case c.Cable.Interface != "" && cable.Interface == "":
 			// The server answers, but no longer over the interface that the connection is bound to.
-			cl.loseSilent(c, Silent, silence)
+			cl.leaveSilent(c, Silent, silence)
 		case silence >= blockedFrom && !isTested:
 			isTested = true
 			cl.testLongMessages(c)
@@ -62,72 +62,61 @@ func (c *Conn) watch() {
 	}
 }
 
-// mayConnect: a new connection may be made over that route. Where it may not, an existing one stays.
-func (cl *Client) mayConnect(route smb.Route) bool {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	_, err := cl.allowedRoute(route.Name)
-	return err == nil
+// nextProbe is the silence at which the route is probed again after a probe at probedAt: also just when the connection would be given up.
+func (cl *Client) nextProbe(probedAt time.Duration) time.Duration {
+	next := min(max(2*probedAt, silentFrom), probedAt+probeEvery)
+	if limit := cl.silenceLimit(); probedAt < limit {
+		next = min(next, limit)
+	}
+	return next
 }
 
-// answers: the right server answers on that route.
-func (cl *Client) answers(route smb.Route) (smb.Cable, bool) {
+// probe asks the server on that route for its GUID, without a sign-in. isThere: the right server answers.
+func (cl *Client) probe(route smb.Route) (cable smb.Cable, isThere bool) {
 	if !cl.mayConnect(route) {
 		return smb.Cable{}, false
 	}
-	server, cable, err := route.Ask(cl.life, askWithin)
+	server, cable, err := route.Ask(cl.life, probeWithin)
 	return cable, err == nil && cl.checkServer(route, server) == nil
 }
 
-// others are the routes that may be used instead of this one.
-func (cl *Client) others(than smb.Route) (others []smb.Route) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	for _, each := range cl.usable() {
-		if each.Name != than.Name {
-			others = append(others, each)
-		}
-	}
-	return others
-}
-
-// noAnswer leaves a silent route if another one answers. Otherwise it keeps the connection: over a slow or congested route a new one would not
-// be better.
-func (cl *Client) noAnswer(c *Conn, silence time.Duration) {
+// routeIsSilent leaves a silent route if another one answers. Otherwise it keeps the connection up to silenceLimit: the route may be congested.
+func (cl *Client) routeIsSilent(c *Conn, silence time.Duration) {
 	for _, each := range cl.others(c.Route) {
-		if _, is := cl.answers(each); is {
-			cl.loseSilent(c, Silent, silence)
+		if _, isThere := cl.probe(each); isThere {
+			cl.leaveSilent(c, Silent, silence)
 			return
 		}
 	}
-	if silence >= cl.silenceEnd() {
-		cl.loseSilent(c, Silent, silence)
+	if silence >= cl.silenceLimit() {
+		cl.leaveSilent(c, Silent, silence)
 	}
 }
 
-// silenceEnd is the silence after which a connection is left although no other route answers.
-func (cl *Client) silenceEnd() time.Duration {
+// silenceLimit is the silence after which a connection is left although no other route answers.
+func (cl *Client) silenceLimit() time.Duration {
 	return min(silentAtMost, max(cl.patienceNow(), silentAtLeast))
 }
 
-func (cl *Client) loseSilent(c *Conn, reason Reason, silence time.Duration) {
+// leaveSilent leaves the route, unless the server has sent something since the silence was measured.
+func (cl *Client) leaveSilent(c *Conn, reason Reason, silence time.Duration) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if now := c.silence(); now >= silence {
-		// Programs have waited since then.
-		cl.lostNow(c, reason, smb.Monotonic()-now)
+		// The outage began when the silence did.
+		cl.loseLocked(c, reason, smb.Monotonic()-now)
 	}
 }
 
-// testLongMessages tries 64 KiB each way on a second session: some switches drop frames of more than 1,400 bytes, and pass all that a
-// sign-in needs.
+// testLongMessages tries 64 KiB each way on a second session, and leaves the route if only another one passes them: some switches drop frames
+// of more than 1,400 bytes, and pass all that a sign-in needs.
 func (cl *Client) testLongMessages(c *Conn) {
 	if cl.passesLongMessages(c.Route) {
 		return
 	}
 	for _, each := range cl.others(c.Route) {
 		if cl.passesLongMessages(each) {
-			cl.loseSilent(c, Blocked, 0)
+			cl.leaveSilent(c, Blocked, 0)
 			return
 		}
 	}
@@ -147,12 +136,8 @@ func (cl *Client) passesLongMessages(route smb.Route) bool {
 	}
 	defer c.LogOff(logOffWithin)
 	defer context.AfterFunc(ctx, c.Reset)()
-	var known []identity.Entry
-	if cl.options.Known != nil {
-		known = cl.options.Known()
-	}
 	path := ""
-	for _, each := range known {
+	for _, each := range cl.knownFiles() {
 		if !each.Folder && each.Size >= testedBytes {
 			path = each.Path
 			break

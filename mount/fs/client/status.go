@@ -81,6 +81,15 @@ type Server struct {
 	Empty  bool   `json:"empty"`
 }
 
+// OtherServer is a server that answers in place of the recorded one.
+type OtherServer struct {
+	Route        string `json:"route"`
+	Address      string `json:"address"`
+	Guid         string `json:"guid"`
+	Text         string `json:"text"`
+	NothingKnown bool   `json:"bare"`
+}
+
 // LostLock is a lock of a program on this machine that was lost: another client may have had it since.
 type LostLock struct {
 	Path    string `json:"path"`
@@ -191,14 +200,6 @@ func (cl *Client) phase(now time.Duration) Phase {
 		p.Why = smb.NoAnswer
 	}
 	return p
-}
-
-// Journal adds a line to the journal.
-func (cl *Client) Journal(e Event) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	cl.journal(e)
-	cl.wakeWaiters()
 }
 
 // Changed returns a channel that is closed when the status changes.

@@ -27,7 +27,7 @@ const (
 	lineAtMost  = 1 << 20
 	// A daemon that does not read is dropped.
 	writtenWithin = 5 * time.Second
-	watchEvery    = 100 * time.Millisecond
+	publishEvery  = 100 * time.Millisecond
 	// How long a planned move may take, with a slow sign-in.
 	moveWithin = 45 * time.Second
 	busy       = "busy"
@@ -97,7 +97,7 @@ func (c *Control) Listen(cl *client.Client) error {
 		return err
 	}
 	safely.Go(safely.Again(c.accept))
-	safely.Go(safely.Again(c.watch))
+	safely.Go(safely.Again(c.publish))
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (c *Control) accept() {
 			return
 		}
 		if err != nil {
-			time.Sleep(watchEvery)
+			time.Sleep(publishEvery)
 			continue
 		}
 		if !isOwn(conn) {
@@ -146,9 +146,9 @@ func (c *Control) accept() {
 
 // daemon is a connection from one.
 type daemon struct {
-	conn       *net.UnixConn
-	isWatching atomic.Bool
-	mu         sync.Mutex
+	conn         *net.UnixConn
+	isSubscribed atomic.Bool
+	mu           sync.Mutex
 }
 
 func (d *daemon) send(v any) {
@@ -184,7 +184,7 @@ func (c *Control) serve(d *daemon) {
 			continue
 		}
 		if asked.Do == "watch" {
-			d.isWatching.Store(true)
+			d.isSubscribed.Store(true)
 		}
 		c.answering.Go(safely.Of(func() { d.send(c.do(asked)) }))
 	}
@@ -354,8 +354,8 @@ func (c *Control) status() status {
 	return s
 }
 
-// watched are the parts of the status whose changes are sent to daemons that watch.
-type watched struct {
+// published are the parts of the status: a change of one of them is sent to daemons that sent `watch`.
+type published struct {
 	phase, why, route string
 	moves, journal    int
 	refused           bool
@@ -364,8 +364,8 @@ type watched struct {
 	guid              string
 }
 
-func watchedOf(s status) watched {
-	m := watched{phase: s.Phase.Is, why: s.Phase.Why, moves: s.Moves.Count, journal: s.Journal, refused: s.Refused != nil, guid: s.Server.Guid}
+func publishedOf(s status) published {
+	m := published{phase: s.Phase.Is, why: s.Phase.Why, moves: s.Moves.Count, journal: s.Journal, refused: s.Refused != nil, guid: s.Server.Guid}
 	if s.Route != nil {
 		m.route = *s.Route
 	}
@@ -378,19 +378,19 @@ func watchedOf(s status) watched {
 	return m
 }
 
-// watch sends the status to daemons that watch, whenever a watched part has changed.
-func (c *Control) watch() {
-	var last watched
+// publish sends the status to these daemons, whenever such a part has changed.
+func (c *Control) publish() {
+	var last published
 	for {
 		changed := c.client.Changed()
 		now := c.status()
-		if parts := watchedOf(now); parts != last {
+		if parts := publishedOf(now); parts != last {
 			last = parts
 			c.sendStatus(now)
 		}
 		select {
 		case <-changed:
-			time.Sleep(watchEvery)
+			time.Sleep(publishEvery)
 		case <-c.closed:
 			return
 		}
@@ -401,7 +401,7 @@ func (c *Control) sendStatus(now status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for each := range c.daemons {
-		if each.isWatching.Load() {
+		if each.isSubscribed.Load() {
 			safely.Go(func() {
 				each.send(struct {
 					V      int    `json:"v"`

@@ -1,6 +1,20 @@
 package mount
 
-import "github.com/hanwen/go-fuse/v2/fuse"
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/client"
+	"mountaineer/mount/fs/safely"
+)
 
 // Each request has the id of the calling thread. Requests of the repeater are marked, and refused if it never sends that kind. The process of any
 // other thread that looks up a name or opens a folder may watch it (watchers).
@@ -80,4 +94,51 @@ func (k kernel) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name 
 		return fuse.EPERM
 	}
 	return k.RawFileSystem.Symlink(cancel, in, target, name, out)
+}
+
+// Killed: the thread that sent the request was killed, and only waits for the answer.
+func Killed(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	if !ok {
+		return ctx.Err() != nil
+	}
+	// 0: it is in another PID namespace.
+	pid := int(int32(request.Caller.Pid))
+	if pid <= 0 {
+		return false
+	}
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		// /proc may hide it.
+		return syscall.Kill(pid, 0) == syscall.ESRCH
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		if mask, ok := strings.CutPrefix(line, "SigPnd:\t"); ok {
+			pending, err := strconv.ParseUint(mask, 16, 64)
+			return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
+		}
+	}
+	return false
+}
+
+// The name of the daemon's process that checks mounts.
+const checker = "prober-child"
+
+// Reading a command line takes longer only if its process waits for a page of this mount.
+const readWithin = 50 * time.Millisecond
+
+// IsCheck: the daemon sent the request, to check the mount.
+func IsCheck(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	if !ok {
+		return false
+	}
+	read := safely.Ask(func() ([]string, error) {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
+		return strings.Split(string(text), "\x00"), err
+	})
+	got, _ := client.Await(context.Background(), nil, read, time.Now().Add(readWithin))
+	return slices.ContainsFunc(got.Value, func(each string) bool {
+		return strings.TrimSuffix(filepath.Base(each), filepath.Ext(each)) == checker
+	})
 }

@@ -130,12 +130,13 @@ type quotedName struct {
 	quotes int
 }
 
-// flush writes n quotation marks in place of those.
-func (q *quotedName) flush(n int) {
-	for ; n > 0; n-- {
+// add writes n quotation marks in place of those, then text.
+func (q *quotedName) add(n int, text string) {
+	for range n {
 		q.WriteRune(quote)
 	}
 	q.quotes = 0
+	q.WriteString(text)
 }
 
 // encode writes a name with similar characters.
@@ -153,24 +154,19 @@ func encode(name string) string {
 		case r == quote:
 			out.quotes++
 		case r == utf8.RuneError && length == 1:
-			out.flush(2*out.quotes + 1)
-			out.WriteString(strings.ToUpper(strconv.FormatUint(uint64(name[i]), 16)))
+			out.add(2*out.quotes+1, strings.ToUpper(strconv.FormatUint(uint64(name[i]), 16)))
 		case ok:
-			out.flush(2 * out.quotes)
-			out.WriteRune(substitute)
+			out.add(2*out.quotes, string(substitute))
 		case isSubstitute:
-			out.flush(2*out.quotes + 1)
-			out.WriteRune(r)
+			out.add(2*out.quotes+1, string(r))
 		case isByte(name[i:]):
-			out.flush(2 * out.quotes)
-			out.WriteRune(r)
+			out.add(2*out.quotes, string(r))
 		default:
-			out.flush(out.quotes)
-			out.WriteRune(r)
+			out.add(out.quotes, string(r))
 		}
 		i += length
 	}
-	out.flush(out.quotes)
+	out.add(out.quotes, "")
 	return out.String()
 }
 
@@ -185,31 +181,27 @@ func decode(name string) string {
 		isLast := i+length == len(name)
 		meant, isSubstitute := meantBySimilar.of(r, isLast)
 		isQuoted := out.quotes%2 == 1
+		text := string(r)
 		switch {
 		case r == quote:
 			out.quotes++
 		case isSubstitute:
-			out.flush(out.quotes / 2)
 			if !isQuoted {
-				r = meant
+				text = string(meant)
 			}
-			out.WriteRune(r)
+			out.add(out.quotes/2, text)
 		case isByte(name[i:]) && out.quotes > 0:
-			out.flush(out.quotes / 2)
 			if isQuoted {
 				value, _ := strconv.ParseUint(name[i:i+2], 16, 8)
-				out.WriteByte(byte(value))
-				length = 2
-			} else {
-				out.WriteRune(r)
+				text, length = string([]byte{byte(value)}), 2
 			}
+			out.add(out.quotes/2, text)
 		default:
-			out.flush(out.quotes)
-			out.WriteRune(r)
+			out.add(out.quotes, text)
 		}
 		i += length
 	}
-	out.flush(out.quotes)
+	out.add(out.quotes, "")
 	return out.String()
 }
 

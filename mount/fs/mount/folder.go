@@ -26,25 +26,25 @@ const (
 	cachedAtMost      = 20_000
 	cachedInAllAtMost = 60_000
 	// How long a listing is used while the server reports changes of the folder.
-	watchedFor = time.Minute
+	subscribedFor = time.Minute
 	// How many changed names are remembered, for listings in flight.
 	changedAtMost = 1_000
 )
 
 // names is the cached listing of a folder. It is used for a second and the time that the listing took, or, while the server reports changes
-// of the folder, for watchedFor.
+// of the folder, for subscribedFor.
 type names struct {
-	mu               sync.Mutex
-	entries          map[string]fileInfo // zero: the name has changed since
-	folded           map[string]struct{}
-	counted          int64 // in folders.cachedEntries
-	askedAt          time.Time
-	until            time.Time
-	unwatchedUntil   time.Time // until then it is used without a watch
-	isWhole          bool      // entries are all that were there
-	hasNoLocalChange bool      // no program on this machine has changed a name since
-	watch            *watch
-	listing          chan struct{} // closed at the end of the listing in flight
+	mu                sync.Mutex
+	entries           map[string]fileInfo // zero: the name has changed since
+	folded            map[string]struct{}
+	counted           int64 // in folders.cachedEntries
+	askedAt           time.Time
+	until             time.Time
+	unsubscribedUntil time.Time // until then it is used without a subscription
+	isWhole           bool      // entries are all that were there
+	hasNoLocalChange  bool      // no program on this machine has changed a name since
+	subscription      *subscription
+	listing           chan struct{} // closed at the end of the listing in flight
 	// When names have changed, and all of them: an older listing is outdated for these names.
 	changedAt    map[string]time.Time
 	allChangedAt time.Time
@@ -110,7 +110,7 @@ func (f *names) get(name string) (info fileInfo, ok, isAbsent bool) {
 	}
 	if info, ok = f.entries[name]; ok {
 		// The server does not report changes of a nested folder's attributes.
-		isTrue := info.stat != nil && (!info.stat.IsDir() || time.Now().Before(f.unwatchedUntil))
+		isTrue := info.stat != nil && (!info.stat.IsDir() || time.Now().Before(f.unsubscribedUntil))
 		return info, isTrue, false
 	}
 	_, isOtherSpelling := f.folded[strings.ToLower(name)]
@@ -212,7 +212,7 @@ func (n *node) listNow(ctx context.Context) error {
 		f.mu.Unlock()
 		close(done)
 	}()
-	w := n.share.folders.watched(n)
+	s := n.share.folders.toListed(n)
 	asked := time.Now()
 	all, err := query(ctx, n.share, func(t client.Attempt) ([]fileInfo, error) {
 		path, err := n.serverPath()
@@ -227,7 +227,7 @@ func (n *node) listNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.storeListing(all, asked, true, w)
+	n.storeListing(all, asked, true, s)
 	return nil
 }
 
@@ -256,7 +256,7 @@ func listAll(t client.Attempt, path string, atMost int) (all []fileInfo, err err
 }
 
 // storeListing caches a listing.
-func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, w *watch) {
+func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, s *subscription) {
 	f := &n.names
 	entries, folded := make(map[string]fileInfo, len(all)), make(map[string]struct{}, len(all))
 	for _, each := range all {
@@ -287,10 +287,10 @@ func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, w *wa
 			f.invalidate(name)
 		}
 	}
-	f.unwatchedUntil = now.Add(now.Sub(asked) + attributesFor)
-	f.until = f.unwatchedUntil
-	if f.watch = w; w != nil && w.isIntactSince(asked) {
-		f.until = now.Add(watchedFor)
+	f.unsubscribedUntil = now.Add(now.Sub(asked) + attributesFor)
+	f.until = f.unsubscribedUntil
+	if f.subscription = s; s != nil && s.isIntactSince(asked) {
+		f.until = now.Add(subscribedFor)
 	}
 	time.AfterFunc(time.Until(f.until)+attributesFor, safely.Of(func() { n.dropOld() }))
 }

@@ -39,8 +39,8 @@ func (k *known) remove(n *node) {
 	}
 }
 
-// twinsOf are other nodes of the same file: other spellings of its name, or hard links.
-func (k *known) twinsOf(n *node) []*node {
+// othersOf are other nodes of the same file: other spellings of its name, or hard links.
+func (k *known) othersOf(n *node) []*node {
 	id := n.id()
 	k.mu.Lock()
 	same := k.nodes[id]

@@ -27,14 +27,14 @@ type listing struct {
 	node *node
 	at   int // the index of the next entry
 
-	entries []fileInfo // from the entry first on
-	first   int
-	isEnd   bool
-	asked   time.Time // of the first page
-	took    time.Duration
-	watch   *watch
-	handle  *smb2.Handle
-	on      *client.Conn
+	entries      []fileInfo // from the entry first on
+	first        int
+	isEnd        bool
+	asked        time.Time // of the first page
+	took         time.Duration
+	subscription *subscription
+	handle       *smb2.Handle
+	on           *client.Conn
 }
 
 func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
@@ -93,7 +93,7 @@ func (l *listing) read(ctx context.Context) error {
 		if l.fromNames() {
 			return nil
 		}
-		l.watch = l.node.share.folders.watched(l.node)
+		l.subscription = l.node.share.folders.toListed(l.node)
 		l.asked = time.Now()
 	}
 	page, err := query(ctx, l.node.share, func(t client.Attempt) ([]fileInfo, error) { return l.pageOn(t) })
@@ -106,7 +106,7 @@ func (l *listing) read(ctx context.Context) error {
 	}
 	l.took = time.Since(l.asked)
 	if l.first == 0 && l.isEnd && len(l.entries) <= cachedAtMost {
-		l.node.storeListing(l.entries, l.asked, true, l.watch)
+		l.node.storeListing(l.entries, l.asked, true, l.subscription)
 	}
 	if l.first+len(l.entries) > cachedAtMost {
 		l.node.names.setTooLarge()
@@ -160,7 +160,7 @@ func (l *listing) fromNames() bool {
 	f := &l.node.names
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.isValid() || !f.isWhole || !f.hasNoLocalChange || f.watch == nil || !f.watch.isIntactSince(f.askedAt) {
+	if !f.isValid() || !f.isWhole || !f.hasNoLocalChange || f.subscription == nil || !f.subscription.isIntactSince(f.askedAt) {
 		return false
 	}
 	// The zero askedAt makes Lookup ask the server for each name.

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,12 +68,10 @@ func (t *turn) leave() {
 	o := t.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, each := range o.waiting {
-		if each == t {
-			o.waiting = append(o.waiting[:i:i], o.waiting[i+1:]...)
-			o.next()
-			return
-		}
+	if i := slices.Index(o.waiting, t); i >= 0 {
+		o.waiting = slices.Delete(o.waiting, i, i+1)
+		o.next()
+		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -120,28 +120,28 @@ func (n *node) isWritten() bool {
 
 // run reports changes until the folder is dropped.
 func (f *reportedFolder) run() {
-	var w *watch
+	var s *subscription
 	defer func() {
-		if w != nil {
-			w.end()
+		if s != nil {
+			s.end()
 		}
 	}()
 	for {
 		var retry, localDue <-chan time.Time
-		var ended <-chan struct{} // of w
+		var ended <-chan struct{} // of s
 		switch {
 		case f.isConfigured:
-		case w == nil:
+		case s == nil:
 			var err error
-			if w, err = f.node.share.folders.subscribe(f.node, f.notice); err != nil {
+			if s, err = f.node.share.folders.subscribe(f.node, f.notice); err != nil {
 				f.node.share.reporter.setMissing(missingFeature(err))
-				w, retry = nil, time.After(reportAgainAfter)
+				s, retry = nil, time.After(reportAgainAfter)
 			} else {
-				ended = w.ended
+				ended = s.ended
 				f.notice(nil)
 			}
 		default:
-			ended = w.ended
+			ended = s.ended
 		}
 		if len(f.suppressed) > 0 {
 			localDue = time.After(localFor)
@@ -153,11 +153,11 @@ func (f *reportedFolder) run() {
 			return
 		case <-retry:
 		case <-ended:
-			if lack := missingFeature(w.why); lack != "" {
+			if lack := missingFeature(s.why); lack != "" {
 				f.node.share.reporter.setMissing(lack)
 				return
 			}
-			w = nil
+			s = nil
 			time.Sleep(reportTogether)
 		case <-localDue:
 			f.adoptLocal()

@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"context"
 	"errors"
 	"log"
 	"path"
@@ -202,7 +201,7 @@ func (r *reporter) followTree(folder string, isAgain bool) error {
 	if err != nil {
 		return err
 	}
-	begun, err := watchOnServer(r.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
+	begun, err := notifyOf(r.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
 		defer begun.handle.Close()
 		r.setMissing("")
@@ -262,35 +261,4 @@ func (r *reporter) reportTree(folder string, changed []smb2.Change) {
 			folder.notice([]smb2.Change{each})
 		}
 	}
-}
-
-// serverWatch is a folder of which the server reports changes: the next ones are the result of changes.
-type serverWatch struct {
-	handle  *smb2.Handle
-	changes func() ([]smb2.Change, error)
-}
-
-// watchOnServer returns once the server watches the folder at path. If n is not nil, that must still be this folder.
-func watchOnServer(s *Share, use client.Needs, path string, isTree bool, n *node) (serverWatch, error) {
-	return client.Do(context.Background(), s.client, use, func(t client.Attempt) (serverWatch, error) {
-		if t.IsShared() {
-			// In the only session: an open folder could not be renamed.
-			return serverWatch{}, errTooMany
-		}
-		opened, err := t.Share.OpenFolder(path)
-		if err != nil {
-			return serverWatch{}, err
-		}
-		if n != nil && !n.IsRoot() && !n.isSame(infoOn(t.Conn, opened.FileStat)) {
-			err = syscall.ESTALE
-		}
-		var changes func() ([]smb2.Change, error)
-		if err == nil {
-			changes, err = opened.Watch(isTree)
-		}
-		if err != nil {
-			_, _ = opened.Close()
-		}
-		return serverWatch{opened.Handle, changes}, err
-	}, nil)
 }

@@ -308,7 +308,7 @@ func TestAProgramThatOnlyWatchesGetsReports(t *testing.T) {
 			rig.Must(t, err)
 			m.share.folders.mu.Lock()
 			defer m.share.folders.mu.Unlock()
-			return len(m.share.folders.watches) > 0
+			return len(m.share.folders.subscriptions) > 0
 		}
 		if isInMemory {
 			rig.Eventually(t, "the folder is kept in memory", isKept)

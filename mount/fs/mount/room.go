@@ -28,7 +28,7 @@ type room struct {
 	saidAt time.Time // when it was last logged
 }
 
-// makeRoom closes files, or else the watch of a folder, and returns whether it did.
+// makeRoom closes files, or else the subscription to a folder, and returns whether it did.
 func (s *Share) makeRoom(c *client.Conn) (isMade bool) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()

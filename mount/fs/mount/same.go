@@ -12,8 +12,8 @@ import (
 // fileInfo is a file or folder as the server sent it.
 type fileInfo struct {
 	stat *smb2.FileStat
-	// Conn.Number and Conn.Epoch: servers reuse ids, but equal ids in one session are the same file.
-	session, epoch int
+	// Conn.Number and Conn.ServerNumber: servers reuse ids, but equal ids in one session are the same file.
+	session, server int
 	// When the server sent it, by its clock.
 	at time.Time
 	// The target, if it is a symbolic link; empty: it is not one; nil: unknown.
@@ -23,7 +23,7 @@ type fileInfo struct {
 }
 
 func infoOn(c *client.Conn, stat *smb2.FileStat) fileInfo {
-	return fileInfo{stat: stat, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
+	return fileInfo{stat: stat, session: c.Number, server: c.ServerNumber, at: time.Now().Add(c.ClockAhead)}
 }
 
 func infoOrError(c *client.Conn, stat *smb2.FileStat, err error) (fileInfo, error) {
@@ -43,17 +43,17 @@ func (f fileInfo) lacksId() bool { return f.stat.FileId == 0 }
 
 // fileIdentity says which file a node is.
 type fileIdentity struct {
-	id             uint64
-	session, epoch int
-	isFolder       bool
-	isLink         bool
+	id              uint64
+	session, server int
+	isFolder        bool
+	isLink          bool
 	// The creation time, Unix ns; 0: the server may have derived it from other times.
 	created int64
 }
 
 func (f fileInfo) identity() fileIdentity {
 	return fileIdentity{
-		id: f.stat.FileId, session: f.session, epoch: f.epoch, isFolder: f.stat.IsDir(), isLink: f.isLink(),
+		id: f.stat.FileId, session: f.session, server: f.server, isFolder: f.stat.IsDir(), isLink: f.isLink(),
 		created: identity.OwnCreation(f.stat),
 	}
 }
@@ -64,7 +64,7 @@ func (f fileInfo) identity() fileIdentity {
 func (s fileIdentity) isSame(info fileInfo, left *smb2.FileStat) bool {
 	now, made := info.identity(), info.stat.CreationTime
 	switch {
-	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || info.target != nil && now.isLink != s.isLink:
+	case now.server != s.server || now.id != s.id || now.isFolder != s.isFolder || info.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true

@@ -9,7 +9,7 @@
 // removed or replaced while it is open gets a hidden name until its last close (hidden.go).
 //
 // Caches: the kernel keeps attributes for a second, and a folder's listing is used for a minute while the server reports changes of the
-// folder (folder.go, watch.go). The kernel keeps read bytes while the file's lease lasts (lease.go); dropRead and dropPages drop them.
+// folder (folder.go, subscription.go). The kernel keeps read bytes while the file's lease lasts (lease.go); dropRead and dropPages drop them.
 //
 // Changes: node.order runs those that grow or cut a file one at a time. A change without an answer is sent again (Attempt.IsRetry): the retry
 // first checks whether the server has executed it already. Locks of files: locks.go.
@@ -25,13 +25,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -105,6 +100,7 @@ type Share struct {
 // Mount makes the mount; cl has signed in.
 func Mount(cl *client.Client, options Options) (*Share, error) {
 	s := &Share{Options: options, client: cl, characters: characters(cl.Characters())}
+	s.folders.listedAt, s.folders.subscriptions = map[*node]time.Time{}, map[*node]*subscription{}
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
 	s.hidden.open(options.State)
 	s.root = &node{share: s}
@@ -113,8 +109,7 @@ func Mount(cl *client.Client, options Options) (*Share, error) {
 		return nil, err
 	}
 	s.root.learn(info)
-	cl.OnMove(s.closeLockHandles, s.onConnected)
-	cl.OnFull(s.makeRoom)
+	cl.SetHooks(s.closeLockHandles, s.onConnected, s.makeRoom)
 	device, err := s.serve()
 	if err != nil {
 		return nil, smb.Fail(smb.Fuse, err)
@@ -187,53 +182,6 @@ func (s *Share) Counts() (open, hidden int) { return int(s.opened.Load()), s.hid
 
 // Known returns files by which the server is recognized: the open ones, then others that the kernel knows.
 func (s *Share) Known() []identity.Entry { return s.known.entries() }
-
-// Killed: the thread that sent the request was killed, and only waits for the answer.
-func Killed(ctx context.Context) bool {
-	request, ok := ctx.(*fuse.Context)
-	if !ok {
-		return ctx.Err() != nil
-	}
-	// 0: it is in another PID namespace.
-	pid := int(int32(request.Caller.Pid))
-	if pid <= 0 {
-		return false
-	}
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		// /proc may hide it.
-		return syscall.Kill(pid, 0) == syscall.ESRCH
-	}
-	for line := range strings.SplitSeq(string(status), "\n") {
-		if mask, ok := strings.CutPrefix(line, "SigPnd:\t"); ok {
-			pending, err := strconv.ParseUint(mask, 16, 64)
-			return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
-		}
-	}
-	return false
-}
-
-// The name of the daemon's process that checks mounts.
-const checker = "prober-child"
-
-// Reading a command line takes longer only if its process waits for a page of this mount.
-const readWithin = 50 * time.Millisecond
-
-// IsCheck: the daemon sent the request, to check the mount.
-func IsCheck(ctx context.Context) bool {
-	request, ok := ctx.(*fuse.Context)
-	if !ok {
-		return false
-	}
-	read := safely.Ask(func() ([]string, error) {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
-		return strings.Split(string(text), "\x00"), err
-	})
-	got, _ := client.Await(context.Background(), nil, read, time.Now().Add(readWithin))
-	return slices.ContainsFunc(got.Value, func(each string) bool {
-		return strings.TrimSuffix(filepath.Base(each), filepath.Ext(each)) == checker
-	})
-}
 
 // query runs op on the session for files. op changes nothing, or the same if it runs twice.
 func query[T any](ctx context.Context, s *Share, op func(client.Attempt) (T, error)) (T, error) {
