@@ -1,5 +1,5 @@
 // People, their programs and their rights in words, the same in all user interfaces. Pure.
-import { pluralize } from "../../runtime/text/plain-text.ts";
+import { firstNames, pluralize } from "../../runtime/text/plain-text.ts";
 import type { PeopleReport, Person, ProgramGrant } from "../contract/people.ts";
 
 const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
@@ -25,10 +25,11 @@ const EFFECTS: ReadonlyMap<EntryAccess["effect"], string> = new Map([
   ["deny", "denied"],
 ]);
 
-/** One row for each effect and rule: the names of tools, and how many there are of the other kinds. */
-export function accessRows(entries: readonly EntryAccess[]) {
-  if (entries.length === 0) return [{ how: "", rule: "", what: "it has listed nothing yet" }];
-  const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS.get(effect)} by ${rule}`);
+/** One row for each effect and rule: the names of tools, `most` of them, and how many there are of the other kinds. */
+export function accessRows(entries: readonly EntryAccess[], most = Number.POSITIVE_INFINITY) {
+  if (entries.length === 0) return [{ how: "", rule: "", what: "nothing listed yet" }];
+  const ordered = [...EFFECTS.keys()].flatMap((each) => entries.filter(({ effect }) => effect === each));
+  const byRule = Map.groupBy(ordered, ({ effect, rule }) => `${EFFECTS.get(effect)} by ${rule}`);
   return [...byRule].map(([text, same]) => {
     const [how = "", rule = ""] = text.split(/ by (.*)/s);
     const counts = [...Map.groupBy(same, ({ kind }) => kind)].map(
@@ -40,8 +41,34 @@ export function accessRows(entries: readonly EntryAccess[]) {
       kind === "tool" ? [set === undefined ? name : `${name} (${setArgumentsText(set)})`] : [],
     );
     const others = counts.flatMap(([kind, count]) => (kind === "tool" ? [] : [count]));
-    return { how, rule, what: [...tools, ...others].join(", ") };
+    return { how, rule, what: firstNames([...tools, ...others], String, most) };
   });
+}
+
+const MOST_NAMES = 4;
+
+/**
+ * The rows of all servers: servers with the same effects by the same rules are together, fewer ones first, and those
+ * that have listed nothing last. `each`: what the row is of at each of its servers.
+ */
+export function accessGroups(servers: Person["servers"]) {
+  const keyOf = (row: { how: string; rule: string }): string => `${row.how} by ${row.rule}`;
+  const alike = Map.groupBy(servers, ({ entries }) => accessRows(entries).map(keyOf).sort().join("\n"));
+  const isLast = (group: Person["servers"]): number => (group[0]?.entries.length === 0 ? 1 : 0);
+  return [...alike.values()]
+    .toSorted((one, other) => isLast(one) - isLast(other) || one.length - other.length)
+    .flatMap((group) =>
+      accessRows(
+        group.flatMap(({ entries }) => entries),
+        MOST_NAMES,
+      ).map((row) => ({
+        ...row,
+        each: group.map(({ backend, entries }) => ({
+          backend,
+          what: accessRows(entries).find((own) => keyOf(own) === keyOf(row))?.what ?? "",
+        })),
+      })),
+    );
 }
 
 /** The rows as lines. */

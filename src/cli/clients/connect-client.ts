@@ -158,6 +158,15 @@ function showChange(
   return exit;
 }
 
+/** Whether a file of the client is in the user's home. */
+export async function hasOwnFile(client: ClientName): Promise<boolean> {
+  const { userHome } = findHomeContext(process.env);
+  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
+  const own = clientFiles(client, surroundings).filter(({ isOfFolder }) => !isOfFolder);
+  const found = await Promise.allSettled(own.map(({ path }) => access(path)));
+  return found.some(({ status }) => status === "fulfilled");
+}
+
 /** The client that a typed name means; null: the person chose neither. Without a terminal, and with `yes`, it is not asked. */
 export async function meantClient(
   context: Terminal,
@@ -165,14 +174,7 @@ export async function meantClient(
   yes: boolean,
 ): Promise<ClientName | null> {
   if (name !== "claude") return name;
-  const { userHome } = findHomeContext(process.env);
-  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
-  const hasFile = async (client: ClientName): Promise<boolean> => {
-    const own = clientFiles(client, surroundings).filter(({ isOfFolder }) => !isOfFolder);
-    const found = await Promise.allSettled(own.map(({ path }) => access(path)));
-    return found.some(({ status }) => status === "fulfilled");
-  };
-  const [desktop, code] = await Promise.all([hasFile("claude"), hasFile("claude-code")]);
+  const [desktop, code] = await Promise.all([hasOwnFile("claude"), hasOwnFile("claude-code")]);
   if (desktop !== code) {
     if (code) context.notify("claude is Claude Code here: Claude Desktop has no file");
     return desktop ? "claude" : "claude-code";

@@ -15,10 +15,18 @@ export const NOTHING: InitChoices = { shares: [], backends: [], secrets: [] };
 export interface InitTools extends NasTools {
   /** The first error that the configuration has with these choices; null if there is none. */
   readonly whatIsWrong: (choices: InitChoices) => Promise<string | null>;
+  /** A client of MCP servers has a file on this machine. */
+  readonly hasClient: boolean;
 }
 
+const NO_NAS =
+  "No NAS was found. If you have one: mountaineer init --add --share NAME --fallback-host ITS-ADDRESS";
+
 export async function promptChoices(person: Person, servers: readonly FoundServer[], tools: InitTools) {
-  const nas = await promptNas(person, servers, tools);
+  // A person with a client and without a NAS is not asked about a NAS.
+  const isForServers = servers.length === 0 && tools.hasClient;
+  if (isForServers) person.print(NO_NAS);
+  const nas = isForServers ? null : await promptNas(person, servers, tools);
   return {
     shares: nas?.shares ?? [],
     /** Typed passwords, with the names by which the shares refer to them. */

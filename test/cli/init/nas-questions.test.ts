@@ -187,6 +187,16 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(told.includes("  10.0.1.2 lists no shares"));
   });
 
+  test("with a client of MCP servers and no NAS nothing is asked about a NAS, and with a NAS nothing about servers", async () => {
+    const hasClient = { hasClient: true };
+    const of = async (servers: (typeof CORE)[], ...answers: string[]) =>
+      (await talk(new Net(), servers, inTurn(...answers), hasClient)).asked.map((each) => each.slice(0, 13));
+    assert.deepEqual(await of([], ""), ["An MCP server"]);
+    const asked = await of([CORE], "1", "ann", "right", "1", "n", "");
+    assert.equal(asked[0]?.slice(0, 9), "Which one");
+    assert.ok(!asked.includes("An MCP server"));
+  });
+
   test("names that servers give themselves do not control the terminal", async () => {
     const { told } = await talk(new Net(), [server("x\u001b[2J", "10.0.1.3")], inTurn("", ""));
     assert.equal(told.join("").includes("\u001b"), false);

@@ -101,6 +101,7 @@ export async function talk(
       whatIsWrong: () => Promise.resolve(null),
       isSecretTaken: () => false,
       isNasTaken: () => false,
+      hasClient: false,
       signal: new AbortController().signal,
       ...change,
     },

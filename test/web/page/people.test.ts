@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PeopleView } from "../../../src/web/page/settings/people-view.ts";
+import { samplePerson } from "../../api/sample-gateway.ts";
 import { eventually } from "../../support/eventually.ts";
 import { scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -37,6 +38,39 @@ test("E1 the page shows what a user may do and by which rule, and ends or limits
     'changeGrants {"ids":["grant-1"],"to":{"backends":null,"read_only":true}}',
     'changeGrants {"ids":["grant-1"],"to":null}',
   ]);
+});
+
+test("E1 servers with equal rights share rows: the exceptions first, and each server's part one key away", async () => {
+  const entry = (name: string, effect: "allow" | "ask" | "deny", rule: string) =>
+    ({ kind: "tool", name, effect, rule }) as const;
+  const alike = Array.from({ length: 20 }, (_, at) => ({
+    backend: `s${at}`,
+    entries: [entry(`s${at}_write`, "deny", "policy 3"), entry(`s${at}_read`, "allow", "policy 2")],
+  }));
+  const mail = [entry("mail_send", "ask", "policy 1"), entry("mail_read", "allow", "policy 2")];
+  const servers = [
+    { backend: "down", entries: [] },
+    ...alike,
+    { backend: "mail", entries: mail },
+    { backend: "gone", entries: [] },
+  ];
+  using page = mount(PeopleView, {
+    app: scriptedApp({ people: { people: [samplePerson({ name: "ben", servers })] } }),
+  });
+  (await eventually(() => page.named("button", "ben"))).fire("click");
+  const table = await eventually(() => page.named("div", "What ben may do"));
+  const reads = "s0_read, s1_read, s2_read, s3_read and 16 more";
+  const all = "20 servers: s0, s1, s2 and 17 more";
+  assert.equal(
+    table.textContent,
+    [
+      ...["ServerMayWhatBy", "mailallowedmail_readpolicy 2", "mailasks firstmail_sendpolicy 1"],
+      ...[`${all}allowed${reads}policy 2`, `${all}denied${reads.replaceAll("read", "write")}policy 3`],
+      "2 servers: down, gonenothing listed yet",
+    ].join(""),
+  );
+  page.named("button", all).fire("click");
+  await eventually(() => page.text().includes("s19: s19_read"));
 });
 
 test("E1 a program is let in by the code of its page and a yes to what it asks for, and only by the owner", async () => {

@@ -29,38 +29,37 @@ interface PlotCanvasProps {
   readonly onPoint: (at: number) => void;
 }
 
-export function PlotCanvas({ plotted, canvas, at, onPoint }: PlotCanvasProps): ComponentChild {
+export function PlotCanvas(props: PlotCanvasProps): ComponentChild {
+  const { plotted, canvas, at } = props;
   const frame = useRef<HTMLDivElement>(null);
   const drawn = useRef<UPlot | null>(null);
-  const point = useRef({ at, onPoint });
-  point.current = { at, onPoint };
+  // A plot outlives its data.
+  const latest = useRef(props);
+  latest.current = props;
   const isDark = useMedia(DARK);
   useEffect(() => {
     const parent = frame.current;
     if (parent === null) return;
-    const plot = new UPlot(optionsOf(parent, plotted, canvas), dataOf(plotted, canvas), parent);
+    const plot = new UPlot(optionsOf(parent, latest), [[]], parent);
     drawn.current = plot;
     const onMove = ({ clientX }: PointerEvent): void => {
       const seconds = plot.posToVal(clientX - plot.over.getBoundingClientRect().left, "x");
-      const { fromMs, stepMs, times } = plotted;
+      const { fromMs, stepMs, times } = latest.current.plotted;
       const index = Math.floor((seconds * 1000 - fromMs) / stepMs);
-      point.current.onPoint(Math.max(0, Math.min(times.length - 1, index)));
+      latest.current.onPoint(Math.max(0, Math.min(times.length - 1, index)));
     };
     for (const name of ["pointermove", "pointerdown"] as const) plot.over.addEventListener(name, onMove);
-    const sizes = new ResizeObserver(() => {
-      plot.setSize({ width: parent.clientWidth, height: HEIGHT });
-      putCursor(plot, plotted, point.current.at);
-    });
+    const sizes = new ResizeObserver(() => plot.setSize({ width: parent.clientWidth, height: HEIGHT }));
     sizes.observe(parent);
     return () => {
       sizes.disconnect();
       plot.destroy();
-      drawn.current = null;
     };
-  }, [plotted, canvas, isDark]);
+  }, [isDark]);
+  useEffect(() => drawn.current?.setData(dataOf(plotted, canvas)), [plotted, canvas, isDark]);
   useEffect(() => {
-    if (drawn.current !== null) putCursor(drawn.current, plotted, at);
-  }, [plotted, canvas, isDark, at]);
+    if (drawn.current !== null) putCursor(drawn.current, latest.current);
+  }, [at]);
   return h(
     "div",
     { class: "plot" },
@@ -74,7 +73,7 @@ export function PlotCanvas({ plotted, canvas, at, onPoint }: PlotCanvasProps): C
   );
 }
 
-function putCursor(plot: UPlot, { times, stepMs }: Plotted, at: number | null): void {
+function putCursor(plot: UPlot, { plotted: { times, stepMs }, at }: PlotCanvasProps): void {
   const time = times[at ?? -1] ?? null;
   // Outside: not drawn.
   const left = time === null ? -10 : plot.valToPos((time + stepMs / 2) / 1000, "x");
@@ -85,8 +84,9 @@ function dataOf({ times }: Plotted, { lines }: PlottedCanvas): UPlot.AlignedData
   return [times.map((time) => time / 1000), ...lines.map(({ values }) => [...values])];
 }
 
-function optionsOf(parent: HTMLElement, plotted: Plotted, canvas: PlottedCanvas): UPlot.Options {
-  const { fromMs, toMs } = plotted;
+function optionsOf(parent: HTMLElement, latest: { readonly current: PlotCanvasProps }): UPlot.Options {
+  const { canvas } = latest.current;
+  const plotted = (): Plotted => latest.current.plotted;
   const ink = (name: Ink | "line" | "sunk"): string => inkIn(parent, name);
   const font = `12px ${getComputedStyle(parent).fontFamily}`;
   const lines = { stroke: ink("line"), width: 1 };
@@ -104,7 +104,7 @@ function optionsOf(parent: HTMLElement, plotted: Plotted, canvas: PlottedCanvas)
       bind: { mousemove: off, mousedown: off, mouseup: off, mouseenter: off, mouseleave: off, dblclick: off },
     },
     scales: {
-      x: { range: () => [fromMs / 1000, toMs / 1000] },
+      x: { range: () => [plotted().fromMs / 1000, plotted().toMs / 1000] },
       y: isLog
         ? { distr: 3, range: (_plot, min, max) => logRange(min, max) }
         : { range: (_plot, _min, max) => UPlot.rangeNum(0, Math.max(max, 1), 0.1, true) },
@@ -130,8 +130,12 @@ function optionsOf(parent: HTMLElement, plotted: Plotted, canvas: PlottedCanvas)
       })),
     ],
     hooks: {
-      drawClear: [(plot) => drawUnknown(plot, plotted, ink("sunk"))],
-      draw: [(plot) => drawBands(plot, plotted, ink), (plot) => drawMarks(plot, plotted, ink)],
+      drawClear: [(plot) => drawUnknown(plot, plotted(), ink("sunk"))],
+      draw: [
+        (plot) => drawBands(plot, plotted(), ink),
+        (plot) => drawMarks(plot, plotted(), ink),
+        (plot) => putCursor(plot, latest.current),
+      ],
     },
   };
 }
