@@ -25,13 +25,14 @@ export function createFsFinding(options: FindingOptions) {
     const served = entry.type === FS_TYPE ? await processes.of(location, entry) : null;
     const isOwn = readable && served?.own === true;
     const isElsewhere = entry.path !== location.mountPath;
+    const isNamed = source !== null && isShareNamed(source, share.shareName);
     return {
       id: entry.id,
       // The path is spelled as in the configuration, which may reach mount_root through a link.
       path: isElsewhere ? entry.path : share.mountPath,
       source: entry.source,
-      sameShare:
-        (isOwn && isElsewhere) || (readable && source !== null && isShareNamed(source, share.shareName)),
+      // A program's mount elsewhere belongs to the home that started it.
+      sameShare: isElsewhere && entry.type === FS_TYPE ? isOwn : readable && isNamed,
       route: routeOfSource(share, mount, addressesOf),
       processGone: served?.gone ?? false,
       madeByDriver: isOwn,

@@ -58,12 +58,17 @@ async function startStandIn(t: TestContext, does: string) {
     const line = `9999 1 0:999 / ${share.mountPath} rw - fuse.mountaineer-fs //10.0.0.1/CORE rw,user_id=${process.getuid?.()}`;
     return Buffer.concat([table, Buffer.from(`${line}\n`)]);
   };
-  const fresh = (change: { readonly filesystems?: string; readonly program?: string | null } = {}) => {
+  interface Change {
+    readonly filesystems?: string;
+    readonly program?: string | null;
+    readonly home?: string;
+  }
+  const fresh = (change: Change = {}) => {
     const found = change.program === undefined ? program : change.program;
     return createFsDriver({
       ...{ clock: systemClock, logger: noopLogger, prober: proberOfFile(), addressesOf: () => [] },
       mountTable: createMountTableLinux({ clock: systemClock, readTable }),
-      stateFolder: join(folder, "home"),
+      stateFolder: join(folder, change.home ?? "home"),
       program: { find: async () => found, copy: async () => found },
       whyNoFuse: async () => null,
       filesystems: change.filesystems ?? folder,
@@ -132,6 +137,11 @@ describe("the driver fs", () => {
     assert.deepEqual({ ...seen, id: mount.id }, mount);
     const [outdated] = await found(driver, { ...share, fileMode: "0600", folderMode: "0700" });
     assert.equal(outdated?.outdated, true);
+
+    // A copy of the home has the share at another path, and must not end this mount.
+    const copied = { ...share, mountPath: join(folder, "copy") };
+    assert.deepEqual(await found(fresh({ home: "copy" }), copied), []);
+    assert.equal((await found(fresh(), copied)).length, 1);
 
     let ended = 0;
     driver.onMountProcessExit?.(() => ended++);
