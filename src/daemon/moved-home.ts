@@ -21,9 +21,7 @@ export async function requireNotMoved(home: string): Promise<void> {
   throw new MountaineerError(
     "home_moved",
     `${home} was moved with the backup ${String(file)}, at ${String(time)}`,
-    {
-      hint: "if it was not restored elsewhere, mountaineer up starts it again",
-    },
+    { hint: "if it was not restored elsewhere, mountaineer up starts it again" },
   );
 }
 

@@ -137,6 +137,8 @@ async function passphraseOf(context: CommandContext, file: string | null, isNew:
       : await readSecretValue("the passphrase", context, file);
   if (isNew && typed.length < SHORTEST_PASSPHRASE)
     throw new MountaineerError("usage", `a passphrase has ${SHORTEST_PASSPHRASE} characters or more`);
+  if (isNew && /[^\t\P{Cc}]/u.test(typed))
+    throw new MountaineerError("usage", "a passphrase is one line that can be typed");
   if (isNew && file === null && (await promptSecret("Again: ", context)) !== typed)
     throw new MountaineerError("usage", "the two passphrases differ; no backup was written");
   return typed;

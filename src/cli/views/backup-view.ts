@@ -13,7 +13,8 @@ export function restoreLines(
 ): readonly string[] {
   const { made, runs, waits, people, programs, signIns, secrets, fleet, missing, broughtBack } = report;
   const paint = paintFor(style);
-  const age = durationText(Math.max(0, nowMs - Date.parse(made.time)));
+  const ageMs = nowMs - Date.parse(made.time);
+  const age = `${durationText(Math.abs(ageMs))} ${ageMs < 0 ? "ahead of this clock" : "ago"}`;
   const cut = (lines: readonly string[], at: number): readonly string[] =>
     lines.length <= at ? lines : [...lines.slice(0, at), `and ${lines.length - at} more`];
   const all = (title: string, lines: readonly string[]): readonly string[] =>
@@ -25,7 +26,7 @@ export function restoreLines(
     ...(report.hasManagementToken ? ["the owner, with the management token"] : []),
   ];
   return [
-    `A backup of ${printable(made.home)}, made ${age} ago (${printable(made.time)}) by ${printable(made.user)} on ${printable(made.machine)}, Mountaineer ${printable(made.version)}`,
+    `A backup of ${printable(made.home)}, made ${age} (${printable(made.time)}) by ${printable(made.user)} on ${printable(made.machine)}, Mountaineer ${printable(made.version)}`,
     ...all(
       "What will run, and who may do what:",
       runs.flatMap(({ id, text }) => {

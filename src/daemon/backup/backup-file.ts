@@ -14,7 +14,7 @@ const TAG_BYTES = 16;
 const LENGTH_BYTES = 8;
 /** Takes half a second and 128 MiB for each guess. */
 const COST = { N: 2 ** 17, r: 8, p: 1, maxmem: 160 * 1024 * 1024 };
-const HEADER = /^mountaineer-backup (\d{1,9}) ([\w-]{22}) ([\w-]{16})\n$/;
+const HEADER = /^mountaineer-backup (\d{1,9}) (?:([\w-]{22}) ([\w-]{16})\n$)?/;
 const LONGEST_HEADER = 80;
 
 /** Runs scrypt, so only a command may call it. */
@@ -72,11 +72,9 @@ function headerIn(bytes: Buffer): Buffer {
 }
 
 function requireHeader(header: Buffer): readonly string[] {
-  const text = header.toString("latin1");
-  const version = /^mountaineer-backup (\d{1,9}) /.exec(text)?.[1];
+  const [, version, salt, nonce] = HEADER.exec(header.toString("latin1")) ?? [];
   if (version === undefined) throw refused("it is foreign: Mountaineer did not write it");
   if (Number(version) > FORMAT) throw refused(`a newer version wrote it (format ${version})`);
-  const [, , salt, nonce] = HEADER.exec(text) ?? [];
   if (salt === undefined || nonce === undefined) throw refused("its first line is cut short, or was changed");
   return [version, salt, nonce];
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { RestoreReport } from "../../api/in-process.ts";
 import { FROM_BACKUP } from "../../config/history/history.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
-import { isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { isOwnError, isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import {
   ensurePrivateFolder,
   entryExists,
@@ -33,13 +33,12 @@ import {
   pathsIn,
   readHome,
 } from "./home-content.ts";
-import { openParts } from "./home-parts.ts";
+import { KEYRING_WITHIN_MS, openParts } from "./home-parts.ts";
 import { endSwap, recordSwap } from "./home-swap.ts";
 import { asCopy, planRestore } from "./plan-restore.ts";
 
 const LOCK = /^lock\.(?:db|json)$/;
 const LOCK_WAIT_MS = 10_000;
-const KEYRING_WITHIN_MS = 30_000;
 
 interface FileOptions {
   readonly home: string;
@@ -98,8 +97,9 @@ export async function openRestore(options: RestoreOptions) {
   const found = await requireFree(options);
   if ((await readLockOwner(home)) !== null) await (await lockHome(home, signal))[Symbol.asyncDispose]();
   const backup = decodeContent(await openBackup(await readBackupFile(file), passphrase));
+  const isDamage = (error: unknown) => isOwnError(error) || isSystemError(error);
   const present =
-    found === "home" ? await readHome(home, null, signal).catch(recoverFrom(isOwnError, null)) : null;
+    found === "home" ? await readHome(home, null, signal).catch(recoverFrom(isDamage, null)) : null;
   const { report, content } = await planRestore(backup, home, present).catch((error: unknown) => {
     // Sealed content is not checked again when it is read, and a stranger may have written this.
     throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { HomeContext } from "../../config/home-context.ts";
+import { type HomeContext, noFileAt } from "../../config/home-context.ts";
 import { recoverFrom } from "../../runtime/errors.ts";
 import { list, object, optional, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -44,7 +44,7 @@ export interface HomeContent extends Readonly<Omit<TypeOf<typeof contentShape>, 
 
 /**
  * Reads a home, also while its daemon runs: each file is replaced whole. Rejects with `secret_unavailable` if the keyring does
- * not answer or a seal does not verify; and as `openHome` does.
+ * not answer or a seal does not verify; with the system's error; and as `openHome` does.
  */
 export async function readHome(
   home: string,
@@ -56,7 +56,8 @@ export async function readHome(
   const keyringFor = async () => sessionKeyring(options);
   const parts = openParts({ folder: home, store: openSecretStore(options), keyringFor, signal });
   for (let reads = 1; ; reads += 1) {
-    const config = await readFile(snapshot.path);
+    const config = await readFile(snapshot.path).catch(recoverFrom("ENOENT", null));
+    if (config === null) throw noFileAt(snapshot.path);
     const files = new Map([[`config.${snapshot.path.split(".").at(-1)}`, config]]);
     for (const path of (await pathsIn(home)).filter((one) => !one.startsWith("config."))) {
       const row = backedUp(path);

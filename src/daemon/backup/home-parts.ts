@@ -15,7 +15,8 @@ import type { Keyring } from "../../secrets/system-keyring.ts";
 import type { BackedUpAs } from "../home-files.ts";
 import { refused } from "./backup-file.ts";
 
-const DEADLINE_MS = 30_000;
+/** How long a keyring may take to answer, ms. */
+export const KEYRING_WITHIN_MS = 30_000;
 const MOST_READS = 5;
 const BETWEEN_READS_MS = 50;
 const KEY = /^[0-9a-f]{64}$/;
@@ -42,7 +43,7 @@ export function openParts({
   keyringFor,
   signal,
 }: PartsOptions): Readonly<Record<BackedUpAs, Part>> {
-  const limits = { deadlineMs: DEADLINE_MS, signal };
+  const limits = { deadlineMs: KEYRING_WITHIN_MS, signal };
   const read = (path: string) => readFile(join(folder, path)).catch(recoverFrom("ENOENT", null));
   const write = (path: string, bytes: Buffer) =>
     keepPrivateFile(join(folder, path), bytes, { mode: 0o600, signal });

@@ -11,8 +11,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { sessionKeyring } from "../../secrets/sealed-file.ts";
 import { sealingKeyName } from "../../secrets/sealing-key.ts";
-
-const KEYRING_WITHIN_MS = 30_000;
+import { KEYRING_WITHIN_MS } from "./home-parts.ts";
 
 /**
  * `staging`, `aside`: names of folders beside the home, of the restored one and of the one before. `forgets`: the sealed

@@ -322,6 +322,41 @@ test("F8 a backup or restore that is killed at any moment leaves the old file an
   assert.ok(at >= 20, `it was killed at ${at} moments`);
 });
 
+test("F8 a damaged home is replaced too, and a passphrase is what a person can type again", async (t) => {
+  const { folder, file, passphrase, restore } = await prepared(t);
+  const { home, configFile, cli } = await quietHome(folder, "home", "/bin/cat");
+  assert.equal((await cli(["backup", file, ...passphrase])).code, 0);
+  const damages: readonly (() => Promise<unknown>)[] = [
+    () => rm(configFile),
+    () => writeFile(configFile, "[[["),
+    () => writeFile(join(home, "secrets.json"), "x"),
+    () => mkdir(join(home, "history/0000000009-0a1b2c3d.entry"), { recursive: true }),
+  ];
+  for (const damage of damages) {
+    await damage();
+    const { code, stderr } = await atTerminal([...restore, "--replace"], { home, answer: "move\n" });
+    assert.equal(code, 0, `${damage}: ${stderr}`);
+    assert.match(stderr, /whatever was ended after .* is back/, "what the home was is not known");
+    assert.deepEqual(await secretsOf(home), { tok: "of home" });
+  }
+  const typed = "grün und länger";
+  const ask = ["--passphrase-file", join(folder, "other")];
+  for (const [text, code] of [
+    ["too short", 2],
+    ["one line\nand another", 2],
+    ["with an escape \x1b[A", 2],
+    [Buffer.from(typed, "latin1"), 2],
+    [Buffer.from(`\ufeff${typed}`, "utf16le"), 2],
+    [`\ufeff${typed}\r\n`, 0],
+  ] as const) {
+    await writeFile(join(folder, "other"), text);
+    assert.equal((await cli(["backup", file, ...ask])).code, code, String(text));
+  }
+  await openBackup(await readFile(file), typed.normalize("NFD"));
+  await rm(configFile);
+  assert.match((await cli(["backup", file, ...passphrase])).stderr, /there is no file at .*config\.toml/);
+});
+
 /** A backup of a stranger's making. */
 async function forged(file: string, files: Readonly<Record<string, string>>): Promise<void> {
   const content = {
