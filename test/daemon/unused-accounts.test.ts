@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { forgetUnusedAccounts } from "../../src/daemon/compose/unused-accounts.ts";
+import { withOwn } from "../../src/daemon/control/own-accounts.ts";
 import { grantFile } from "../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
@@ -11,6 +12,7 @@ import { openEncryptedFiles } from "../../src/secrets/encrypted-files.ts";
 import { openSecretStore } from "../../src/secrets/secret-store.ts";
 import { accountsOf, openUserSecrets } from "../../src/secrets/user-secrets.ts";
 import { accepted } from "../config/support.ts";
+import { memoryKeyring } from "../secrets/memory-keyring.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -97,4 +99,35 @@ test("E1 a running daemon looks for it, and counts the day from its first look",
   aheadMs = 24 * HOUR_MS + 1;
   await eventually(async () => !/user-\w+\.json/.test(await stored("user-secrets")));
   await stop();
+});
+
+test("E1 what all users own is read with one look into the keyring", async (t) => {
+  const environment = { ANN: "anns", BEN: "bens" };
+  const keyring = memoryKeyring();
+  const options = { home: await temporaryFolder(t), clock: systemClock, environment, keyring };
+  const secrets = openUserSecrets({ ...options, store: openSecretStore(options) });
+  const users = ["ann", "ben"];
+  for (const name of users) await secrets.set({ name, tokens: [`${name}s`] }, "key", "secret", signal);
+  const { config } = await accepted(
+    `[backends.far]\naccounts = "each"\nurl = "https://far.example/mcp"\n[incoming_auth]\ntype = "local"\nusers = [` +
+      '{ name = "ann", token = "${ANN}" }, { name = "ben", token = "${BEN}" }]',
+  );
+  const none = { roles: [], last_heard: null, programs: [], servers: [] };
+  const people = users.map((name) => ({ name, signs_in: "token" as const, ...none }));
+  const { get } = keyring;
+  let reads = 0;
+  keyring.get = (...given) => {
+    reads += 1;
+    return get(...given);
+  };
+  const { people: found } = await withOwn({ people }, options, { config, values: environment }, signal);
+  const own = {
+    secrets: [{ name: "key", is_stored: true }],
+    accounts: [{ backend: "far", signed_in: false, account: null }],
+  };
+  assert.deepEqual(
+    found,
+    people.map((person) => ({ ...person, ...own })),
+  );
+  assert.equal(reads, 1);
 });

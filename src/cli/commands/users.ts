@@ -57,7 +57,7 @@ const usersListCommand = command("users list", {
 const usersRenewCommand = command("users renew", {
   summary: "give a user a new token",
   description:
-    "Programs that the old token let in lose their access with it, unless --keep-grants is given. Those that you let in stay.",
+    "Programs that the old token let in lose their access with it, unless --keep-grants is given. Those that you let in stay. A token before the old one ends at once.",
   examples: { "mountaineer users renew ann --overlap 24": "with a day to change over" },
   exits: { 2: "there is no such user, or the token is a variable" },
   takes: {

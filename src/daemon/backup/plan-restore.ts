@@ -1,6 +1,6 @@
 // What a backup would bring to a home: read and compared, before anything is written.
 import { hostname, networkInterfaces } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { RestoreReport } from "../../api/in-process.ts";
 import {
   type Approvals,
@@ -15,16 +15,18 @@ import { findHomeContext, type HomeContext } from "../../config/home-context.ts"
 import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import { mistakesError } from "../../config/values/mistakes.ts";
 import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
+import { readGrantFile } from "../../gateway/backends/server-sign-in/grant-store.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
-import { sha256Of } from "../../runtime/files/sha256.ts";
 import { whyNotListen } from "../../runtime/http/why-not-listen.ts";
 import { findCommand } from "../../runtime/process/find-program.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { SecretReference } from "../../secrets/reference.ts";
+import { userKey } from "../../secrets/user-secrets.ts";
 import { approvalsIn, approvalsValue } from "../approvals/approvals-file.ts";
 import { groundOf } from "../approvals/start-approvals.ts";
+import { usersOf } from "../compose/stored-secrets.ts";
 import { backedUp } from "../home-files.ts";
 import { refused } from "./backup-file.ts";
 import { configNameIn, type HomeContent } from "./home-content.ts";
@@ -53,10 +55,10 @@ export async function planRestore(content: HomeContent, home: string, present: H
     made: { time, machine, version, user: content.context.userName, home: content.context.home },
     runs: shown.map((entry) => ({ id: entry.id, text: waitingText(entry) })),
     waits: outcome.waiting.map(({ id }) => id),
-    people: peopleOf(outcome.effective),
+    people: usersOf(outcome.effective).map(({ name }) => name),
     programs: grantsIn(content).map(([, label]) => label),
     hasManagementToken: typeof objectIn(content, "management.json")["token_sha256"] === "string",
-    signIns: signInsIn(content, peopleOf(after.config)),
+    signIns: signInsIn(content, after.config),
     secrets: secretsIn(files.get("secrets.json")).map(([name]) => name),
     versions: [...files.keys()].filter((path) => path.startsWith("history/")).length,
     fleet: fleet && { name: fleet.name, key: storedName(fleet.credentials) },
@@ -145,10 +147,6 @@ function translated(approvals: Approvals, before: MountaineerConfig, after: Moun
   return { ...approvals, entries: new Map(entries) };
 }
 
-function peopleOf({ incomingAuth }: MountaineerConfig): readonly string[] {
-  return incomingAuth.type === "anonymous" ? [] : incomingAuth.users.map(({ name }) => name);
-}
-
 /** The ids of grants, each with its program and person. */
 function grantsIn(content: HomeContent): readonly (readonly [id: string, label: string])[] {
   const { grants } = objectOf(sealedIn(content, "grants.sealed"));
@@ -158,14 +156,13 @@ function grantsIn(content: HomeContent): readonly (readonly [id: string, label: 
 }
 
 /** The servers with a sign-in, each with the user whose it is. */
-function signInsIn({ files }: HomeContent, people: readonly string[]): readonly string[] {
+function signInsIn({ files }: HomeContent, config: MountaineerConfig): readonly string[] {
   return [...files.keys()].flatMap((path) => {
-    if (!path.startsWith("sign-in/") || !path.endsWith(".json")) return [];
-    const parts = path.slice("sign-in/".length, -".json".length).split("-");
-    const user = /^[0-9a-f]{32}$/.test(parts.at(-1) ?? "") ? parts.pop() : undefined;
-    const server = parts.slice(0, -1).join("-");
-    const name = people.find((one) => sha256Of(one).startsWith(user ?? "-"));
-    return [user === undefined ? server : `${server} for ${name ?? "another user"}`];
+    const found = path.startsWith("sign-in/") ? readGrantFile(basename(path, ".json")) : null;
+    if (found === null) return [];
+    const { backend, user } = found;
+    const owner = usersOf(config).find(({ name }) => userKey(name) === user);
+    return [user === null ? backend : `${backend} for ${owner?.name ?? "another user"}`];
   });
 }
 
@@ -221,7 +218,7 @@ function grantedIn(content: HomeContent, config: MountaineerConfig): readonly (r
   const pins: readonly unknown[][] = Array.isArray(backends) ? backends.filter(Array.isArray) : [];
   const runs = [...(approvalsOf(content)?.entries ?? [])].filter(([, { state }]) => state === "runs");
   return [
-    ...peopleOf(config).map((name) => [`the user ${name}`, ""] as const),
+    ...usersOf(config).map(({ name }) => [`the user ${name}`, ""] as const),
     ...grantsIn(content).map(([id, label]) => [`the program ${label} (${id})`, ""] as const),
     ...runs.map(([id, { whole }]) => [`the approval of ${id}`, JSON.stringify(whole)] as const),
     ...pins.map(([name, of]) => [`the pins of server ${String(name)}`, JSON.stringify(of)] as const),

@@ -1,17 +1,19 @@
 // Lists, stores and removes a home's secrets, without a daemon.
 import type { HomeSecrets, SecretListReport } from "../../api/setup/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
-import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
+import { namesHint } from "../../config/values/mistakes.ts";
 import { openGrantStore, storedAccounts } from "../../gateway/backends/server-sign-in/grant-store.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { noopLogger } from "../../runtime/log/log.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { isFileName, isUserName, type SecretValues } from "../../secrets/reference.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { accountsOf, type SecretOwner } from "../../secrets/user-secrets.ts";
 import { openHome } from "./home.ts";
-import { homeSecrets, openUsers, signInHome, tokensOf } from "./stored-secrets.ts";
+import { homeSecrets, openUsers, signInHome, tokensOf, usersOf } from "./stored-secrets.ts";
 
 export function openHomeSecrets({
   home,
@@ -73,13 +75,14 @@ export function userEntry(config: MountaineerConfig, values: SecretValues, user:
   });
 }
 
-function knownUser({ incomingAuth }: MountaineerConfig, user: string) {
-  const known = incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
-  const found = known.find(({ name }) => name === user);
+/** The user's entry. Throws `usage`. */
+export function knownUser(config: MountaineerConfig, user: string): AuthUser {
+  const users = usersOf(config);
+  const found = users.find(({ name }) => name === user);
   if (found !== undefined) return found;
-  throw new MountaineerError("usage", `there is no user ${user}`, {
-    hint: "mountaineer users list shows them",
-  });
+  const names = users.map(({ name }) => name);
+  const hint = namesHint(user, names, shellCommand`mountaineer users add ${user}`);
+  throw new MountaineerError("usage", `there is no user ${user}`, { hint });
 }
 
 /** Stores the own secrets of users, without a daemon. `user` null: the owner's. */

@@ -1,7 +1,7 @@
 // The values of stored secrets that a running configuration refers to. They are read with a deadline whenever a configuration
 // is loaded, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
-import type { AuthUser, ConfigSnapshot } from "../../config/snapshot.ts";
+import type { AuthUser, ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import type { SignInHome } from "../../gateway/backends/server-sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, recoverFrom } from "../../runtime/errors.ts";
@@ -82,8 +82,7 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
 
   /** Reads the own secrets of the owner and of every user, as far as `names` name them. */
   const readUsers = async ({ config }: ConfigSnapshot, names: readonly string[], signal: AbortSignal) => {
-    const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
-    const owners = users.flatMap((user): SecretOwner[] => {
+    const owners = usersOf(config).flatMap((user): SecretOwner[] => {
       const tokens = tokensOf(user, values, clock.wallMs());
       return tokens.length === 0 ? [] : [{ name: user.name, tokens }];
     });
@@ -146,6 +145,10 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
       return withRevisions(snapshot, (name) => revisions.get(name) ?? 0);
     },
   };
+}
+
+export function usersOf({ incomingAuth }: Pick<MountaineerConfig, "incomingAuth">): readonly AuthUser[] {
+  return incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
 }
 
 /** The user's present token, then the one before while it is accepted; empty: the present one is not known. */

@@ -13,7 +13,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openEncryptedFiles } from "../../secrets/encrypted-files.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 import { accountsOf, ifMissing, userKey } from "../../secrets/user-secrets.ts";
-import { signInHome, tokensOf } from "./stored-secrets.ts";
+import { signInHome, tokensOf, usersOf } from "./stored-secrets.ts";
 
 const UNUSED_FOR_MS = 24 * 3_600_000;
 /** By the file, since when it has been unused, wall ms. */
@@ -56,9 +56,8 @@ export async function forgetUnusedAccounts(options: UnusedOptions, signal: Abort
 
 /** Whether the file belongs to an entry and a server of the configuration. True for the owner's, and if it is unknown now. */
 function usesOf({ config, values, clock }: UnusedOptions) {
-  const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
   const entries = new Map(
-    users.map((user) => {
+    usersOf(config).map((user) => {
       const tokens = tokensOf(user, values, clock.wallMs());
       return [userKey(user.name), tokens.length === 0 ? null : accountsOf({ name: user.name, tokens })];
     }),

@@ -6,8 +6,8 @@ import { openGrantStore } from "../../gateway/backends/server-sign-in/grant-stor
 import { isOwnError, recoverFrom } from "../../runtime/errors.ts";
 import { isUserName, type SecretValues } from "../../secrets/reference.ts";
 import type { SecretStoreOptions } from "../../secrets/secret-store.ts";
-import { accountsOf } from "../../secrets/user-secrets.ts";
-import { openUsers, signInHome, tokensOf } from "../compose/stored-secrets.ts";
+import { accountsOf, openUserSecrets } from "../../secrets/user-secrets.ts";
+import { signInHome, tokensOf } from "../compose/stored-secrets.ts";
 
 /** The report, with what each user of the file owns. A store that gives no answer leaves it unknown. */
 export async function withOwn(
@@ -25,14 +25,22 @@ export async function withOwn(
   const needed = secretUses({ ...config, backends: separate }).flatMap(({ reference }) =>
     reference.kind === "stored" && isUserName(reference.name) ? [reference.name.slice("user:".length)] : [],
   );
-  const users = await openUsers(home);
+  const opened = await signInHome(home).openStore();
+  let key: ReturnType<typeof opened.get> | null = null;
+  /** One key of the keyring opens the files of all users, so it is asked once. */
+  const get: typeof opened.get = (...given) => {
+    key ??= opened.get(...given);
+    return key;
+  };
+  const store = { ...opened, get };
+  const users = openUserSecrets({ ...home, store });
   const own = async (person: Person): Promise<Person> => {
     const user = known.find(({ name }) => name === person.name);
     const tokens = user === undefined ? [] : tokensOf(user, values, home.clock.wallMs());
     if (tokens.length === 0 || person.signs_in !== "token") return person;
     const owner = { name: person.name, tokens };
     const account = { user: person.name, accounts: () => accountsOf(owner) };
-    const grants = openGrantStore({ ...signInHome(home), clock: home.clock, account });
+    const grants = openGrantStore({ ...home, openStore: async () => store, account });
     const accountAt = async (backend: string) => {
       const grant = (await grants.has(backend)) ? await grants.read(backend, signal) : null;
       const isSignedIn = grant !== null && grant.ended === null;

@@ -7,13 +7,13 @@ import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { newToken } from "../../config/edit/gateway-token.ts";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
-import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
-import { namesHint } from "../../config/values/mistakes.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock as clock, isoTime } from "../../runtime/time/clock.ts";
 import { withLock } from "../../secrets/secret-store.ts";
-import { openHomeSecrets, openUserSecrets } from "../compose/home-secrets.ts";
+import { knownUser, openHomeSecrets, openUserSecrets } from "../compose/home-secrets.ts";
+import { usersOf } from "../compose/stored-secrets.ts";
 
 /** How long a change waits for another one to end, ms. */
 const TURN_WAIT_MS = 30_000;
@@ -172,19 +172,3 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
 
 const hasCode = (error: unknown, code: string): boolean =>
   error instanceof MountaineerError && error.code === code;
-
-function usersOf({ incomingAuth }: Pick<MountaineerConfig, "incomingAuth">): readonly AuthUser[] {
-  return incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
-}
-
-function knownUser(config: MountaineerConfig, name: string): AuthUser {
-  const users = usersOf(config);
-  const found = users.find((user) => user.name === name);
-  if (found !== undefined) return found;
-  const hint = namesHint(
-    name,
-    users.map((user) => user.name),
-    shellCommand`mountaineer users add ${name}`,
-  );
-  throw new MountaineerError("usage", `there is no user ${name}`, { hint });
-}

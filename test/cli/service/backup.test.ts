@@ -340,7 +340,7 @@ test("F8 a damaged home is replaced too, and a passphrase is what a person can t
     assert.deepEqual(await secretsOf(home), { tok: "of home" });
   }
   const typed = "grün und länger";
-  const ask = ["--passphrase-file", join(folder, "other")];
+  const other = ["--passphrase-file", join(folder, "other")];
   for (const [text, code] of [
     ["too short", 2],
     ["one line\nand another", 2],
@@ -350,7 +350,7 @@ test("F8 a damaged home is replaced too, and a passphrase is what a person can t
     [`\ufeff${typed}\r\n`, 0],
   ] as const) {
     await writeFile(join(folder, "other"), text);
-    assert.equal((await cli(["backup", file, ...ask])).code, code, String(text));
+    assert.equal((await cli(["backup", file, ...other])).code, code, String(text));
   }
   await openBackup(await readFile(file), typed.normalize("NFD"));
   await rm(configFile);

@@ -8,8 +8,9 @@ import { openRestore } from "../../../src/daemon/backup/backup-home.ts";
 import { decodeContent } from "../../../src/daemon/backup/home-content.ts";
 import { secretsIn } from "../../../src/daemon/backup/home-parts.ts";
 import { planRestore } from "../../../src/daemon/backup/plan-restore.ts";
-import { grantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
+import { grantFile, readGrantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import { ENCRYPTION_KEY } from "../../../src/secrets/encrypted-files.ts";
+import { userKey } from "../../../src/secrets/user-secrets.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PASSPHRASE = "correct horse battery";
@@ -123,4 +124,15 @@ test("F8 only files that a home has are taken from a backup, each once", async (
   const follow = ["/new", "/new/x", "/data/h/x", "/hx", "-v:/new:/y"];
   assert.equal(moved.files.get("config.toml")?.toString(), text(follow));
   assert.equal(decodeContent(contentOf(CONFIG, named("session.key"), ...signIns)).files.size, 4);
+  for (const [server, user] of [
+    ["notes", null],
+    ["notes-0a1b2c3d", "ann"],
+    [`n-0a1b2c3d-${"0".repeat(32)}`, null],
+  ] as const)
+    assert.deepEqual(readGrantFile(grantFile(server, user)), {
+      backend: server,
+      user: user && userKey(user),
+    });
+  for (const name of ["notes-00000000", "_key", `user-${userKey("ann")}`])
+    assert.equal(readGrantFile(name), null, name);
 });

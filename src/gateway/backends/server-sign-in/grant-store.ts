@@ -50,6 +50,13 @@ export function grantFile(backend: string, user: string | null): string {
   return `${backend}-${sha256Of(backend).slice(0, 8)}${user === null ? "" : `-${userKey(user)}`}`;
 }
 
+/** What such a name says, with the user's `userKey`, null for the owner's; null: it is not such a name. */
+export function readGrantFile(file: string) {
+  const [, backend = "", user = null] = /^(.*)-[0-9a-f]{8}(?:-([0-9a-f]{32}))?$/.exec(file) ?? [];
+  const start = user === null ? file : file.slice(0, -user.length - 1);
+  return grantFile(backend, null) === start ? { backend, user } : null;
+}
+
 /** A user's account at a server, of which something is stored. */
 export interface StoredAccount {
   /** The name of its files, without their ends. */
@@ -65,9 +72,8 @@ export async function storedAccounts(
   const names = await readdir(join(home, "sign-in")).catch(ifMissing);
   const files = new Set(names.map((name) => basename(basename(name, ".json"), ".asked")));
   return [...files].flatMap((file) => {
-    const [start, user, backend] = [file.slice(0, -33), file.slice(-32), file.slice(0, -42)];
-    const isAccount = grantFile(backend, null) === start && /^[0-9a-f]{32}$/.test(user);
-    return isAccount && (of === null || userKey(of) === user) ? [{ file, backend }] : [];
+    const { backend, user } = readGrantFile(file) ?? { backend: "", user: null };
+    return user !== null && (of === null || userKey(of) === user) ? [{ file, backend }] : [];
   });
 }
 

@@ -42,7 +42,7 @@ const FIRST = {
 const RENEW = {
   action: "New token",
   about:
-    "The token before works for one more hour, and so do programs that it let in. Those that you let in stay.",
+    "The present token works for one more hour, and so do programs that it let in; one before it ends now. Those that you let in stay.",
 };
 const REMOVE = {
   ...{ action: "Remove", destroys: true },
