@@ -1,6 +1,6 @@
 // Reads the entry of a server in any client's form, by tables of the keys that clients give the same meaning.
 import type { ConfigTable, ConfigValue } from "../config/edit/edit-value.ts";
-import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { isObject, type JsonMembers, objectOf, textOrNull } from "../runtime/text/json-object.ts";
 
 /** A server from any client's file, in one common form. Texts keep their placeholders. */
 export interface ForeignServer {
@@ -85,7 +85,7 @@ export function isServerEntry(value: unknown): value is JsonMembers {
 
 export function readForeignEntry(given: JsonMembers): ForeignServer {
   const rest = membersOf(given);
-  const type = text(rest.get("type")) ?? text(rest.get("transport")) ?? "";
+  const type = textOrNull(rest.get("type")) ?? textOrNull(rest.get("transport")) ?? "";
   const take: Take = (keys, read) => {
     let found: ReturnType<typeof read> = null;
     for (const key of keys) {
@@ -98,8 +98,8 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   // Earlier versions of Zed write the program as a table.
   const table = take(["command"], (value) => (isObject(value) ? value : null));
   const argv = take(KEYS.program, texts);
-  const named = take(KEYS.program, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
-  const url = take(KEYS.address, text)?.trim() ?? null;
+  const named = take(KEYS.program, textOrNull) ?? textOrNull(table?.["path"]) ?? argv?.[0] ?? null;
+  const url = take(KEYS.address, textOrNull)?.trim() ?? null;
   const isAddress = named === null || (url !== null && /http|sse|remote/i.test(type));
   const inherited = fromEnvironment(take(KEYS.inherited, names));
   const settings = settingsOf(take);
@@ -112,7 +112,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   return {
     command: isAddress ? null : named,
     args: [...(argv?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take(["args"], texts) ?? [])],
-    cwd: take(KEYS.folder, text),
+    cwd: take(KEYS.folder, textOrNull),
     url: isAddress ? url : null,
     env: {
       ...variables(table?.["env"]),
@@ -165,13 +165,13 @@ const FILTERS = keys("include exclude resources prompts");
 type Take = <Value>(keys: readonly string[], read: (value: unknown) => Value | null) => Value | null;
 
 function headersOf(take: Take): Readonly<Record<string, string>> {
-  const variable = take(KEYS.tokenVariable, text);
-  const token = take(KEYS.token, text);
+  const variable = take(KEYS.tokenVariable, textOrNull);
+  const token = take(KEYS.token, textOrNull);
   const named = take(["env_http_headers"], textTable) ?? {};
   // Vibe's variable, with the header and the form for it.
-  const keyVariable = take(["api_key_env"], text);
-  const header = take(["api_key_header"], text) ?? "Authorization";
-  const form = take(["api_key_format"], text) ?? "Bearer {token}";
+  const keyVariable = take(["api_key_env"], textOrNull);
+  const header = take(["api_key_header"], textOrNull) ?? "Authorization";
+  const form = take(["api_key_format"], textOrNull) ?? "Bearer {token}";
   return {
     ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
     ...(variable === null ? {} : { Authorization: `Bearer \${${variable}}` }),
@@ -183,16 +183,16 @@ function headersOf(take: Take): Readonly<Record<string, string>> {
 
 function signInOf(take: Take): ForeignServer["signIn"] {
   const scopes = take(KEYS.scopes, oneOrMore)?.flatMap((one) => one.split(/\s+/)) ?? [];
-  const given = URL.parse(take(KEYS.redirect, text) ?? "");
+  const given = URL.parse(take(KEYS.redirect, textOrNull) ?? "");
   const redirect = /^(?:localhost|127\.0\.0\.1)$/.test(given?.hostname ?? "") ? given : null;
   const port = take(KEYS.redirectPort, positive) ?? (Number(redirect?.port) || null);
-  const resource = take(KEYS.resource, text);
-  const id = take(KEYS.clientId, text);
+  const resource = take(KEYS.resource, textOrNull);
+  const id = take(KEYS.clientId, textOrNull);
   // Clients that let their port be chosen send the browser to `localhost`.
   const host = redirect?.hostname ?? (port === null || id === null ? null : "localhost");
   return {
     id,
-    secret: take(KEYS.clientSecret, text),
+    secret: take(KEYS.clientSecret, textOrNull),
     others: {
       ...(scopes.length === 0 ? {} : { scopes: scopes.filter((one) => one !== "") }),
       ...(resource === null ? {} : { resource }),
@@ -253,10 +253,6 @@ function flag(value: unknown): boolean | null {
   return typeof value === "boolean" ? value : null;
 }
 
-function text(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? value : null;
-}
-
 /** Accepts numbers and booleans, which some files have without quotes. */
 function plainText(value: unknown): string | null {
   if (typeof value === "string") return value;
@@ -271,7 +267,7 @@ function texts(value: unknown): readonly string[] | null {
 }
 
 function oneOrMore(value: unknown): readonly string[] | null {
-  const one = text(value);
+  const one = textOrNull(value);
   return one === null ? texts(value) : [one];
 }
 
@@ -282,7 +278,9 @@ function names(value: unknown): readonly string[] | null {
 
 /** A list of `{name, value}`. */
 function namedValues(list: readonly unknown[]): Readonly<Record<string, string>> | null {
-  const found = list.map((one) => [text(objectOf(one)["name"]), plainText(objectOf(one)["value"])] as const);
+  const found = list.map(
+    (one) => [textOrNull(objectOf(one)["name"]), plainText(objectOf(one)["value"])] as const,
+  );
   const read = found.flatMap(([name, value]) =>
     name === null || value === null ? [] : [[name, value] as const],
   );

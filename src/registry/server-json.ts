@@ -1,6 +1,6 @@
 // Reads a registry's `server.json`, which describes an MCP server as a program to start or an address to reach. The
 // text is untrusted.
-import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { isObject, type JsonMembers, objectOf, textOrNull } from "../runtime/text/json-object.ts";
 
 /** A value that a server needs from its user. */
 export interface RegistryInput {
@@ -64,9 +64,9 @@ const USUAL_SOURCE = /^https:\/\/(?:registry\.npmjs\.org|pypi\.org(?:\/simple)?)
 export function readServerJson(server: JsonMembers): RegistryServer {
   const { name, version, description, status } = server;
   return {
-    name: textOf(name) ?? "",
-    version: textOf(version) ?? "",
-    description: textOf(description) ?? "",
+    name: textOrNull(name) ?? "",
+    version: textOrNull(version) ?? "",
+    description: textOrNull(description) ?? "",
     isDeprecated: status === "deprecated",
     launch: launchOf(server),
   };
@@ -79,11 +79,11 @@ function launchOf(server: JsonMembers): RegistryServer["launch"] {
     if (program !== null) return program;
   }
   for (const remote of listOf(server["remotes"])) {
-    if (remote["type"] !== "streamable-http" || textOf(remote["url"]) === null) continue;
+    if (remote["type"] !== "streamable-http" || textOrNull(remote["url"]) === null) continue;
     return {
       kind: "address",
       // Without one of its parts there is no address.
-      url: partsOf(textOf(remote["url"]) ?? "", remote["variables"]).map((part) =>
+      url: partsOf(textOrNull(remote["url"]) ?? "", remote["variables"]).map((part) =>
         typeof part === "string" ? part : { ...part, isRequired: true },
       ),
       headers: namedInputs(remote["headers"]),
@@ -116,11 +116,11 @@ function isFixedVersion(kind: string, identifier: string, version: string | null
 /** The program that starts a package, pinned to its version; null: the package cannot be used here. */
 function programOf(one: JsonMembers): RegistryServer["launch"] | null {
   const kind = String(one["registryType"] ?? one["registry_type"]);
-  const identifier = textOf(one["identifier"]);
-  const version = textOf(one["version"]);
+  const identifier = textOrNull(one["identifier"]);
+  const version = textOrNull(one["version"]);
   const transport = objectOf(one["transport"])["type"] ?? "stdio";
   if (identifier === null || transport !== "stdio" || !isFixedVersion(kind, identifier, version)) return null;
-  const source = textOf(one["registryBaseUrl"] ?? one["registry_base_url"]);
+  const source = textOrNull(one["registryBaseUrl"] ?? one["registry_base_url"]);
   if (kind !== "oci" && source !== null && !USUAL_SOURCE.test(source)) return null;
   const runtime = argumentsOf(one["runtimeArguments"]);
   const own = argumentsOf(one["packageArguments"]);
@@ -148,7 +148,7 @@ function programOf(one: JsonMembers): RegistryServer["launch"] | null {
 function namedInputs(value: unknown): ReadonlyMap<string, RegistryTemplate> {
   return new Map(
     listOf(value).flatMap((one) => {
-      const name = textOf(one["name"]);
+      const name = textOrNull(one["name"]);
       return name === null ? [] : [[name, templateOf(one, name)] as const];
     }),
   );
@@ -156,9 +156,9 @@ function namedInputs(value: unknown): ReadonlyMap<string, RegistryTemplate> {
 
 function argumentsOf(value: unknown): RegistryArgument[] {
   return listOf(value).map((one): RegistryArgument => {
-    const name = textOf(one["name"]);
+    const name = textOrNull(one["name"]);
     if (one["type"] !== "named" || name === null)
-      return [templateOf(one, textOf(one["valueHint"]) ?? "argument")];
+      return [templateOf(one, textOrNull(one["valueHint"]) ?? "argument")];
     const hasValue = ["value", "default", "valueHint", "isRequired", "format"].some(
       (key) => one[key] !== undefined,
     );
@@ -167,7 +167,7 @@ function argumentsOf(value: unknown): RegistryArgument[] {
 }
 
 function templateOf(one: JsonMembers, name: string): RegistryTemplate {
-  const value = textOf(one["value"]);
+  const value = textOrNull(one["value"]);
   return value === null ? [inputOf(name, one)] : partsOf(value, one["variables"]);
 }
 
@@ -184,10 +184,10 @@ function partsOf(text: string, variables: unknown): RegistryTemplate {
 function inputOf(name: string, one: JsonMembers): RegistryInput {
   return {
     name,
-    description: textOf(one["description"]),
+    description: textOrNull(one["description"]),
     isRequired: one["isRequired"] === true,
     isSecret: one["isSecret"] === true,
-    fallback: textOf(one["value"]) ?? textOf(one["default"]),
+    fallback: textOrNull(one["value"]) ?? textOrNull(one["default"]),
     choices: Array.isArray(one["choices"])
       ? one["choices"].filter((choice) => typeof choice === "string")
       : [],
@@ -196,10 +196,6 @@ function inputOf(name: string, one: JsonMembers): RegistryInput {
 
 function listOf(value: unknown): readonly JsonMembers[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? value : null;
 }
 
 /**

@@ -107,6 +107,11 @@ export function isOwnError(error: unknown): boolean {
   return error instanceof MountaineerError;
 }
 
+/** An error of ours or of the system, not a mistake in the code. */
+export function isExpectedError(error: unknown): boolean {
+  return isOwnError(error) || isSystemError(error);
+}
+
 /** For `catch`: returns `instead` for an expected error, given by its system code or a predicate; rethrows all others. */
 export function recoverFrom<Value = undefined>(
   expected: string | readonly string[] | ((error: unknown) => boolean),

@@ -1,4 +1,5 @@
 // Events of the daemon as one line for people. Pure.
+import { textOf, textOrNull } from "../../runtime/text/json-object.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
 import type { StreamEvent } from "../contract/contract.ts";
@@ -263,16 +264,8 @@ function entryOf({ kind, tool }: Fields): string {
   return what === name ? `${kindText}: what the server says of itself` : `${kindText} ${name}`;
 }
 
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
 function phaseOf(value: unknown): string {
   return phaseLabel(textOf(value)).text;
-}
-
-function textOrNull(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? value : null;
 }
 
 function numberOf(value: unknown): number {

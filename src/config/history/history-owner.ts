@@ -1,7 +1,7 @@
 // Finds the history entries of a configuration file, recorded under any spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isOwnError, isSystemError, recoverFrom } from "../../runtime/errors.ts";
+import { isExpectedError, recoverFrom } from "../../runtime/errors.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 
 /** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
@@ -21,7 +21,7 @@ export const ownRealPath: RealPath = async (path) => {
     await requireResponsiveDisk(path);
     return await realpath(path);
   } catch (error) {
-    return recoverFrom((one) => isSystemError(one) || isOwnError(one), null)(error);
+    return recoverFrom(isExpectedError, null)(error);
   }
 };
 

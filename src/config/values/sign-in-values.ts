@@ -27,7 +27,8 @@ export const SIGNING_ALGORITHMS = [
 export const ISSUER_EXPECTED =
   "an address that begins with `https://`; `http://` only on this machine; without query and `#`";
 
-function isSafe(url: URL): boolean {
+/** Nobody in between can read what is sent there. */
+export function isSafeForTokens(url: URL): boolean {
   return url.protocol === "https:" || isLoopbackUrl(url);
 }
 
@@ -36,7 +37,7 @@ export function parseIssuer(text: string): TextReading {
   const reading = readAddress(text, ISSUER_EXPECTED);
   if (!reading.ok) return reading;
   if (text.includes("?")) return wrong(ISSUER_EXPECTED);
-  if (isSafe(reading.url)) return { ok: true, value: text };
+  if (isSafeForTokens(reading.url)) return { ok: true, value: text };
   return wrong(ISSUER_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 
@@ -56,7 +57,7 @@ export function parseKeysSource(text: string): TextReading {
   }
   const address = readAddress(text, KEYS_SOURCE_EXPECTED);
   if (!address.ok) return address;
-  if (isSafe(address.url)) return { ok: true, value: text };
+  if (isSafeForTokens(address.url)) return { ok: true, value: text };
   return wrong(KEYS_SOURCE_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 

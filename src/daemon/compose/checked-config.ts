@@ -5,7 +5,7 @@ import { openHistory } from "../../config/history/history.ts";
 import { checkedConfigPath, type HomeContext } from "../../config/home-context.ts";
 import { readConfigBytes } from "../../config/read/config-bytes.ts";
 import { type ConfigSnapshot, deepFreeze } from "../../config/snapshot.ts";
-import { isOwnError, isSystemError, recoverFrom } from "../../runtime/errors.ts";
+import { isExpectedError, isOwnError, isSystemError, recoverFrom } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
@@ -42,10 +42,6 @@ function runningBuild(): string | null {
   return BUILD_NAME.test(name) ? name : null;
 }
 
-function isFailure(error: unknown): boolean {
-  return isOwnError(error) || isSystemError(error);
-}
-
 function decrypted(text: string, key: string): Readonly<Record<string, unknown>> {
   try {
     return objectOf(parseJson(decryptText(NAME, text, Buffer.from(key, "hex"))));
@@ -70,7 +66,7 @@ export function openCheckedConfig({ home, key, build = runningBuild() }: Checked
       const text = build === null ? null : await readIfPresent(path).catch(recoverFrom(isSystemError, null));
       if (text === null) return null;
       const [encryptionKey, bytes, [newest]] = await Promise.all([
-        key(false).catch(recoverFrom(isFailure, null)),
+        key(false).catch(recoverFrom(isExpectedError, null)),
         readConfigBytes(configPath).catch(recoverFrom(isOwnError, null)),
         openHistory(home, configPath).newest().catch(recoverFrom(isSystemError, [])),
       ]);
@@ -93,10 +89,10 @@ export function openCheckedConfig({ home, key, build = runningBuild() }: Checked
       });
       // Where servers follow a client's folder, the check also follows links outside of the file.
       if (value.includes('"cwdIsClients":true')) return;
-      const encryptionKey = await key(true).catch(recoverFrom(isFailure, null));
+      const encryptionKey = await key(true).catch(recoverFrom(isExpectedError, null));
       if (encryptionKey === null) return;
       const text = encryptText(NAME, value, Buffer.from(encryptionKey, "hex"));
-      await keepPrivateFile(path, text, { mode: 0o600 }).catch(recoverFrom(isFailure));
+      await keepPrivateFile(path, text, { mode: 0o600 }).catch(recoverFrom(isExpectedError));
     },
   };
 }

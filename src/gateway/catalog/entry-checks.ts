@@ -2,7 +2,7 @@
 // The rules are those of the specification from 2025-06-18 to 2026-07-28 and of the official TypeScript SDK
 // 1.32, which is stricter.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
-import { objectOf } from "../../runtime/text/json-object.ts";
+import { isText, objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Listings } from "./catalog.ts";
 
@@ -219,10 +219,6 @@ const RULES: Readonly<Record<keyof Listings, Rules>> = {
     ),
   },
 };
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
 
 function isBoolean(value: unknown): boolean {
   return typeof value === "boolean";

@@ -1,6 +1,8 @@
 // The search index of all tools. When the catalog changes, changed tools are indexed in short slices, so that
 // requests are served in between.
+
 import MiniSearch from "minisearch";
+import { textOf } from "../../runtime/text/json-object.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { conceptsOf, termsOf } from "./terms.ts";
@@ -160,10 +162,10 @@ function documentOf(tool: IndexedTool) {
   const argumentNames = isJsonObject(properties) ? Object.keys(properties).slice(0, MOST_ARGUMENTS) : [];
   const owner = new Set(termsOf(tool.backend));
   // Words of the backend's name are left out: they would rank one of the server's tools above its other tools.
-  const described = termsOf(textOr(description).slice(0, LONGEST_DESCRIPTION)).filter(
+  const described = termsOf(textOf(description).slice(0, LONGEST_DESCRIPTION)).filter(
     (term) => !owner.has(term),
   );
-  const named = new Set([...termsOf(names), ...termsOf(textOr(shownTitle))]);
+  const named = new Set([...termsOf(names), ...termsOf(textOf(shownTitle))]);
   return {
     id: name,
     name: [...named].join(" "),
@@ -177,10 +179,6 @@ function documentOf(tool: IndexedTool) {
 
 function backendTerms({ backend }: IndexedTool): string {
   return termsOf(backend).join(" ");
-}
-
-function textOr(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 // How much of a query a tool covers, and how much of the tool's name the query contains. Pure.

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
-import { objectOf } from "../../runtime/text/json-object.ts";
+import { isText, objectOf } from "../../runtime/text/json-object.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { RouteOverrides } from "../backends/pool/backend-contract.ts";
 import type { Resolved } from "../catalog/catalog.ts";
@@ -164,13 +164,7 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
 }
 
 function readStored(value: unknown): Known | null {
-  const {
-    version,
-    names,
-    off,
-    rules = [],
-    routes = [],
-  } = objectOf(value) as Readonly<Record<string, unknown>>;
+  const { version, names, off, rules = [], routes = [] } = objectOf(value);
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
   if (!Array.isArray(rules) || !Array.isArray(routes)) return null;
   const owners = new Map<string, NamedEntry>();
@@ -190,8 +184,4 @@ function readStored(value: unknown): Known | null {
     rules: new Map(rules.filter(isPair)),
     routes: new Map(routes.filter(isPair)),
   };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
 }

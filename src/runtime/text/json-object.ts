@@ -11,6 +11,20 @@ export function objectOf(value: unknown): JsonMembers {
   return isObject(value) ? value : {};
 }
 
+export function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** A text; "" for any other value. */
+export function textOf(value: unknown): string {
+  return isText(value) ? value : "";
+}
+
+/** A text that is not empty; else null. */
+export function textOrNull(value: unknown): string | null {
+  return textOf(value) || null;
+}
+
 /** The object in the text; null if the text is not JSON, or not an object. */
 export function jsonObject(text: string): JsonMembers | null {
   try {

@@ -76,14 +76,14 @@ export function concerns(
  * for root it depends on the system.
  */
 export function isReadable(entry: MountEntry, userId: number | null): boolean {
-  const owner = optionValue(entry, "user_id");
+  const owner = optionValue(entry.options, "user_id");
   if (!entry.type.startsWith("fuse") || owner === null || userId === null || userId === 0) return true;
   return Number(owner) === userId || entry.options.includes("allow_other");
 }
 
 /** The kernel's SMB client shows the address that it uses, and the port if the port is not the usual one. */
 function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
-  const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
+  const used = optionValue(entry.options, "addr") ?? optionValue(entry.options, "ip");
   return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];
 }
 
@@ -97,7 +97,7 @@ function plainAddress(address: string): string {
 }
 
 function portOf(entry: MountEntry, source: SmbSource): number {
-  const port = optionValue(entry, "port");
+  const port = optionValue(entry.options, "port");
   return port === null ? source.port : Number(port);
 }
 

@@ -40,7 +40,8 @@ function sharesOf(
   const parsed = parseSmbSource(source);
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
-  const user = optionValue(entry, "username") || optionValue(entry, "user") || userOfSource(source);
+  const user =
+    optionValue(entry.options, "username") || optionValue(entry.options, "user") || userOfSource(source);
   return [{ host: hostText(parsed), share, user, path, by }];
 }
 

@@ -21,7 +21,7 @@ export interface MountTable {
   read(notBeforeMs: number): Promise<readonly MountEntry[]>;
 }
 
-/** The value of the first `key=value` among the options; null: there is none. */
-export function optionValue({ options }: Pick<MountEntry, "options">, key: string): string | null {
+/** The value of the first `key=value` among the options, or variables; null: there is none. */
+export function optionValue(options: readonly string[], key: string): string | null {
   return options.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1) ?? null;
 }

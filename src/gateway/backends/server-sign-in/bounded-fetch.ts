@@ -150,10 +150,6 @@ export function allowedAddress(text: string, server: URL): URL | null {
   return url.protocol === "https:" ? url : null;
 }
 
-export function isSafeForTokens(server: URL): boolean {
-  return server.protocol === "https:" || isLoopbackUrl(server);
-}
-
 /** The resource identifier (RFC 8707): without fragment, and without the slash of an empty path. */
 export function resourceOf(server: URL): string {
   const { origin, pathname, search } = server;

@@ -1,11 +1,13 @@
 // Signs a person in to one backend, in a browser, and signs out again.
+
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { isSafeForTokens } from "../../../config/values/sign-in-values.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ResolvedAuth } from "../transports/transport-authorization.ts";
-import { type BoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
+import { type BoundedFetch, failed } from "./bounded-fetch.ts";
 import { bearerChallenge, scopeList } from "./challenge.ts";
 import { type ClientIdentity, configuredClient, registerClient } from "./client.ts";
 import { findSignInServer, type SignInServer } from "./discovery.ts";

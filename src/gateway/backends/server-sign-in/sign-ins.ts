@@ -1,4 +1,5 @@
 // The OAuth tokens of all backends, shared by their links and renewed before they expire.
+import { isSafeForTokens } from "../../../config/values/sign-in-values.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
@@ -16,7 +17,6 @@ import {
   type SignInAccount,
   type TransportAuthorization,
 } from "../transports/transport-authorization.ts";
-import { isSafeForTokens } from "./bounded-fetch.ts";
 import { type BearerChallenge, bearerChallenge } from "./challenge.ts";
 import { type GrantStore, isUsable, openGrantStore, type StoredChallenge } from "./grant-store.ts";
 import {

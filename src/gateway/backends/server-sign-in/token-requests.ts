@@ -1,7 +1,8 @@
 // Requests for tokens to an authorization server, and their answers.
+import { isSafeForTokens } from "../../../config/values/sign-in-values.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import type { ResolvedAuth } from "../transports/transport-authorization.ts";
-import { failed, isSafeForTokens } from "./bounded-fetch.ts";
+import { failed } from "./bounded-fetch.ts";
 import { type ClientIdentity, clientAuth, machineAuth } from "./client.ts";
 import type { SignInServer } from "./discovery.ts";
 import type { Grant } from "./grant-store.ts";

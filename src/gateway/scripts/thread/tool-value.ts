@@ -1,19 +1,15 @@
 // What a script gets of a tool's result, and what the client gets of the value that a script returns. Pure.
+
 import { valueOr } from "../../../runtime/errors.ts";
 import { countValues } from "../../../runtime/json/json-scan.ts";
 import { MOST_VALUES } from "../../../runtime/json/large-json.ts";
+import { isObject, type JsonMembers } from "../../../runtime/text/json-object.ts";
 import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { BOUNDS } from "./thread-messages.ts";
 
 export type ToolValue =
   | { readonly kind: "value"; readonly json: string }
   | { readonly kind: "error"; readonly text: string };
-
-type Table = Readonly<Record<string, unknown>>;
-
-function isTable(value: unknown): value is Table {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 const MOST_IMAGES = 64;
 
@@ -25,7 +21,7 @@ export function hasTooMany(json: string): boolean {
 
 /** Images, recordings and files of one script: the script has handles of them, and returns those. */
 export class StoredBlocks {
-  readonly #blocks = new Map<string, Table>();
+  readonly #blocks = new Map<string, JsonMembers>();
 
   /** The value of a result of tools/call, given as JSON. */
   valueIn(json: string): ToolValue {
@@ -36,7 +32,7 @@ export class StoredBlocks {
 
   /** Its structured content, else its text, else a list of its parts. */
   #valueOf(result: unknown): ToolValue {
-    if (!isTable(result)) return { kind: "error", text: "the server's result is not an object" };
+    if (!isObject(result)) return { kind: "error", text: "the server's result is not an object" };
     const content: readonly unknown[] = Array.isArray(result["content"]) ? result["content"] : [];
     if (result["isError"] === true) {
       const text = content.map((block) => textOf(block) ?? "").join("\n");
@@ -52,7 +48,7 @@ export class StoredBlocks {
   /** The blocks whose handles are anywhere in the returned value, each once; null: none. */
   blocksIn(json: string): string | null {
     if (this.#blocks.size === 0) return null;
-    const found = new Map<string, Table>();
+    const found = new Map<string, JsonMembers>();
     let characters = 0;
     JSON.parse(json, (key, part: unknown) => {
       const block = key === "handle" && typeof part === "string" ? this.#blocks.get(part) : undefined;
@@ -69,20 +65,20 @@ export class StoredBlocks {
 
   /** A link and a text within a resource are values; blocks with bytes are stored here. */
   #handleOf(block: unknown): unknown {
-    if (!isTable(block)) return null;
+    if (!isObject(block)) return null;
     const { type, mimeType, resource } = block;
     const bytes = bytesIn(block);
     if (bytes === "") return block;
     const handle = `${String(type)}-${this.#blocks.size + 1}`;
     this.#blocks.set(handle, block);
-    const mime = isTable(resource) ? resource["mimeType"] : mimeType;
+    const mime = isObject(resource) ? resource["mimeType"] : mimeType;
     return { type, handle, mimeType: mime ?? null, bytes: Math.floor((bytes.length * 3) / 4) };
   }
 }
 
 /** In base64; "": the block has none. */
-function bytesIn({ data, resource }: Table): string {
-  const bytes = isTable(resource) ? resource["blob"] : data;
+function bytesIn({ data, resource }: JsonMembers): string {
+  const bytes = isObject(resource) ? resource["blob"] : data;
   return typeof bytes === "string" ? bytes : "";
 }
 
@@ -94,7 +90,7 @@ function value(given: unknown): ToolValue {
 }
 
 function textOf(block: unknown): string | null {
-  return isTable(block) && block["type"] === "text" && typeof block["text"] === "string"
+  return isObject(block) && block["type"] === "text" && typeof block["text"] === "string"
     ? block["text"]
     : null;
 }

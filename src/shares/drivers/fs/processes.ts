@@ -11,7 +11,7 @@ import {
 } from "../../../runtime/process/process-identity.ts";
 import { number, object, reader, text } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import type { MountEntry } from "../../mounts/mount-entry.ts";
+import { type MountEntry, optionValue } from "../../mounts/mount-entry.ts";
 import type { ShareLocation } from "../share-files.ts";
 import type { FsFiles } from "./mount-arguments.ts";
 import type { RunningProgram } from "./moving-programs.ts";
@@ -127,7 +127,7 @@ export function createFsProcesses() {
       const isOwn = isOf(other, share.files);
       return {
         ...{ identity: isAlive ? other.identity : null, gone: !isAlive, own: isOwn },
-        options: isOwn ? variableOf(other, OPTIONS_VARIABLE) : null,
+        options: isOwn ? optionValue(other.environment, OPTIONS_VARIABLE) : null,
       };
     },
     /** The process that was started last for the share, even if it has exited; null: none, or this driver has ended it. */
@@ -190,15 +190,11 @@ async function findOwn(files: FsFiles): Promise<Known | null> {
     );
   // The text of /proc ends in a NUL.
   const mountPath = own.arguments.at(-2) ?? "";
-  return { ...own.identity, mountPath, options: variableOf(own, OPTIONS_VARIABLE), ...nothing };
+  return { ...own.identity, mountPath, options: optionValue(own.environment, OPTIONS_VARIABLE), ...nothing };
 }
 
 function isOf({ environment }: ShownProcess, { folder }: FsFiles): boolean {
   return environment.includes(`${FOLDER_VARIABLE}=${folder}`);
-}
-
-function variableOf({ environment }: Pick<ShownProcess, "environment">, name: string): string | null {
-  return environment.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
 }
 
 /** The running processes of a short name, of any user whose processes are visible; none if the system has no `/proc`. */

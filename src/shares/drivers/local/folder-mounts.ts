@@ -1,7 +1,7 @@
 // Remembers which mount each route's folder is on. Once that mount is gone, the same path is a folder of the local disk,
 // which must not be used in its place.
 import { dirname, join } from "node:path";
-import { isOwnError, isSystemError, recoverFrom } from "../../../runtime/errors.ts";
+import { isExpectedError, isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { reader, record, text } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
@@ -48,7 +48,7 @@ export function createFolderMounts({
   };
   /** null: the table cannot be read, so nothing is known to be gone. */
   const mountedPaths = async (notBeforeMs: number): Promise<readonly string[] | null> => {
-    const entries = await mountTable.read(notBeforeMs).catch(recoverFrom(isUnreadable, null));
+    const entries = await mountTable.read(notBeforeMs).catch(recoverFrom(isExpectedError, null));
     return entries?.map(({ path }) => path) ?? null;
   };
 
@@ -64,7 +64,7 @@ export function createFolderMounts({
     saving = saving
       .then(() => ensureFolder(dirname(fileOf(share)), 0o700))
       .then(() => writeIfChanged(fileOf(share), `${JSON.stringify(mounts)}\n`))
-      .catch(recoverFrom(isUnreadable));
+      .catch(recoverFrom(isExpectedError));
     await saving;
   };
 
@@ -107,10 +107,6 @@ export function lostText(mount: string): string {
 
 function textOf(path: string): Promise<string> {
   return readIfPresent(path).then((content) => content ?? "", recoverFrom(isSystemError, ""));
-}
-
-function isUnreadable(error: unknown): boolean {
-  return isOwnError(error) || isSystemError(error);
 }
 
 /** The deepest of `mounts` above `path`, but the root, which is always mounted; "": none. */

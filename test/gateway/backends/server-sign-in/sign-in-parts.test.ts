@@ -5,11 +5,11 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { isSafeForTokens } from "../../../../src/config/values/sign-in-values.ts";
 import {
   allowedAddress,
   createBoundedFetch,
   isAboutServer,
-  isSafeForTokens,
   issuerMetadataAddresses,
   resourceMetadataAddresses,
   resourceOf,
