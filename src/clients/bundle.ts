@@ -7,7 +7,6 @@ import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { isObject, type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
-import { systemClock } from "../runtime/time/clock.ts";
 import { PLATFORM } from "./client.ts";
 import { unreadable } from "./client-text.ts";
 
@@ -100,7 +99,7 @@ find . -type f -exec sh -c 'if command -v sha256sum >/dev/null; then sha256sum -
 
 /** A digest of all files in a folder; another process reads them. Rejects if they cannot be read. */
 export async function folderDigest(folder: string): Promise<string> {
-  const limits = { clock: systemClock, deadlineMs: DIGEST_MS, maxOutputBytes: 16 * 1024 * 1024 };
+  const limits = { deadlineMs: DIGEST_MS, maxOutputBytes: 16 * 1024 * 1024 };
   const { exitCode, stdout, stderr } = await runCommand("sh", ["-c", LIST, "sh", folder], limits);
   if (exitCode !== 0)
     throw unreadable(`the files of the bundle in ${folder} cannot be read: ${stderr.trim()}`);

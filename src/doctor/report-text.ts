@@ -193,7 +193,6 @@ function loginName(): string | null {
 async function versionOf(program: string, option: string, signal: AbortSignal): Promise<string> {
   try {
     const { stdout, stderr } = await runCommand(program, [option], {
-      clock: systemClock,
       deadlineMs: VERSION_DEADLINE_MS,
       signal,
     });

@@ -92,7 +92,6 @@ function processAdapters(): Adapters {
   return {
     async "child processes"(_, signal) {
       const { stdout, exitCode } = await runCommand("sh", ["-c", "cat"], {
-        clock: systemClock,
         deadlineMs: 5_000,
         stdin: "through",
         signal,

@@ -2,7 +2,6 @@
 import { fileURLToPath } from "node:url";
 import { errorText } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
-import { systemClock } from "../runtime/time/clock.ts";
 import { BUILD_SCRIPT, canBuildProgram, createMountProgram } from "./mount-program.ts";
 
 /** Go may have to fetch its modules, and compiles for a minute on a slow machine. */
@@ -15,7 +14,7 @@ export async function isBuildDue(home: string): Promise<boolean> {
 
 /** Resolves with why the program could not be built; null: it is built. Rejects only when the signal aborts. */
 export async function buildProgram(signal: AbortSignal): Promise<string | null> {
-  const limits = { clock: systemClock, deadlineMs: BUILT_WITHIN_MS, killGroup: true, signal };
+  const limits = { deadlineMs: BUILT_WITHIN_MS, killGroup: true, signal };
   const ended = await runCommand(process.execPath, [fileURLToPath(BUILD_SCRIPT)], limits).catch(
     (error: unknown) => {
       signal.throwIfAborted();

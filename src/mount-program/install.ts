@@ -6,7 +6,6 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { keepPrivateFile } from "../runtime/files/durable-file.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { jsonObject, objectOf } from "../runtime/text/json-object.ts";
-import { systemClock } from "../runtime/time/clock.ts";
 import { installedProgram, PROGRAM_NAME, programFolder, removeCopy } from "./mount-program.ts";
 
 const BYTES_AT_MOST = 64 * 1024 * 1024;
@@ -69,7 +68,7 @@ async function readProgram(file: string): Promise<Buffer> {
 }
 
 async function versionOf(program: string, signal: AbortSignal): Promise<string> {
-  const limits = { clock: systemClock, deadlineMs: VERSION_WITHIN_MS, signal };
+  const limits = { deadlineMs: VERSION_WITHIN_MS, signal };
   const output = await runCommand(program, ["version"], limits)
     .then(({ stdout }) => stdout)
     .catch((error: unknown) => {

@@ -4,7 +4,6 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
-import { systemClock } from "../runtime/time/clock.ts";
 
 export interface Version {
   /** When the snapshot was made, as the folder of `.versions` is named. */
@@ -83,7 +82,7 @@ export async function restoreVersion(
   else await (await open(made, "wx")).close();
   try {
     const args = version.folder ? ["-Rp", `${version.path}/.`, made] : ["-p", version.path, made];
-    const limits = { clock: systemClock, deadlineMs: COPY_AT_MOST_MS, signal };
+    const limits = { deadlineMs: COPY_AT_MOST_MS, signal };
     const { exitCode, stderr } = await runCommand("cp", args, limits);
     if (exitCode !== 0) throw new MountaineerError("path_unknown", stderr.trim());
     if (force) await rename(made, to);

@@ -198,12 +198,8 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
   if (environment["SWIFTBAR"] !== "1") return;
   const query = `plugin=mountaineer&title=Mountaineer&body=${encodeURIComponent(text)}`;
   const { runCommand } = await import("../../runtime/process/child-process.ts");
-  const { systemClock } = await import("../../runtime/time/clock.ts");
   // A failed notification is not reported: nothing else could show the report.
-  await runCommand(opener, ["-g", `swiftbar://notify?${query}`], {
-    clock: systemClock,
-    deadlineMs: 5_000,
-  }).catch(() => {});
+  await runCommand(opener, ["-g", `swiftbar://notify?${query}`], { deadlineMs: 5_000 }).catch(() => {});
 }
 
 export const adminCommand = command("admin", {

@@ -1,16 +1,12 @@
 // Finds monitors through `ps`. Their homes stay unknown, because `ps` shows no environment.
 import { runCommand } from "../../runtime/process/child-process.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
 
 const DEADLINE_MS = 3_000;
 
 export async function listMonitorsDarwin(): Promise<readonly MonitorProcess[]> {
   try {
-    const { stdout } = await runCommand("ps", ["-xo", "pid=,command="], {
-      clock: systemClock,
-      deadlineMs: DEADLINE_MS,
-    });
+    const { stdout } = await runCommand("ps", ["-xo", "pid=,command="], { deadlineMs: DEADLINE_MS });
     return parsePs(stdout);
   } catch {
     return [];

@@ -17,7 +17,6 @@ import { ownNode } from "../../runtime/process/build-copy.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import { openHomeSecrets } from "../compose/home-secrets.ts";
 
@@ -117,7 +116,7 @@ async function run<Answer extends object>(
     ownNode(),
     [fileURLToPath(programBeside(import.meta.url, "connection-child"))],
     {
-      ...{ clock: systemClock, signal, deadlineMs: DEADLINE_MS, maxOutputBytes: ANSWER_LIMIT_BYTES },
+      ...{ signal, deadlineMs: DEADLINE_MS, maxOutputBytes: ANSWER_LIMIT_BYTES },
       ...{ env, stdin: JSON.stringify(job) },
     },
   );

@@ -181,7 +181,7 @@ async function setUser(configPath: string, username: string, password: string): 
 }
 
 async function run(name: string, args: readonly string[], stdin = ""): Promise<void> {
-  const limits = { clock: systemClock, deadlineMs: START_AT_MOST_MS };
+  const limits = { deadlineMs: START_AT_MOST_MS };
   const { exitCode, stderr, stdout } = await runCommand(required(name), args, { ...limits, stdin });
   if (exitCode !== 0) throw failure(`${name} failed: ${stderr || stdout}`);
 }

@@ -25,7 +25,6 @@ export async function readShareFile(path: string, options: ReadOptions): Promise
   });
   try {
     const result = await runCommand("cat", ["--", path], {
-      clock: systemClock,
       deadlineMs: options.deadlineMs,
       // A reader loses nothing by SIGKILL, and SIGTERM would not end one that is stuck in a dead mount.
       killGraceMs: 0,

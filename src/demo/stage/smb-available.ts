@@ -32,7 +32,7 @@ export async function refusedMount(
 ): Promise<string | null> {
   const folder = join(await mkdtemp(join(parent, "trial-")), "mount");
   await mkdir(folder);
-  const options = { clock: systemClock, deadlineMs: TRIAL_WITHIN_MS, env: environment };
+  const options = { deadlineMs: TRIAL_WITHIN_MS, env: environment };
   const login = ["-share", SHARE, "-user", username, "-sign"];
   let hasEnded = false;
   const mounting = runCommand(

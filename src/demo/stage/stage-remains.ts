@@ -135,10 +135,7 @@ function unescaped(field: string): string {
 
 async function unmount(path: string): Promise<void> {
   try {
-    await runCommand("fusermount3", ["-u", "-z", path], {
-      clock: systemClock,
-      deadlineMs: UNMOUNT_WITHIN_MS,
-    });
+    await runCommand("fusermount3", ["-u", "-z", path], { deadlineMs: UNMOUNT_WITHIN_MS });
   } catch (error) {
     throw new MountaineerError("unmount_failed", `${path} stays mounted: ${errorText(error)}`, {
       cause: error,

@@ -182,7 +182,7 @@ function createActions({ layout, nas, program, environment, signal, onStart }: A
     },
     mountaineer(args: readonly string[]) {
       const [command = process.execPath, ...rest] = program;
-      const options = { clock: systemClock, deadlineMs: COMMAND_WITHIN_MS, env: ownEnvironment, signal };
+      const options = { deadlineMs: COMMAND_WITHIN_MS, env: ownEnvironment, signal };
       return runCommand(command, [...rest, ...args], options);
     },
     /** Writes a new text into the sign file on the server's own disk, and resolves with the text. */
@@ -198,7 +198,7 @@ function createActions({ layout, nas, program, environment, signal, onStart }: A
     async write(name: string, text: string): Promise<void> {
       const from = join(temporaryFolder(layout.folder), name);
       await writeFile(from, text);
-      const limits = { clock: systemClock, deadlineMs: WRITE_WITHIN_MS, env: environment, signal };
+      const limits = { deadlineMs: WRITE_WITHIN_MS, env: environment, signal };
       const { exitCode, stderr, timedOut } = await runCommand(
         "cp",
         ["--", from, join(stablePath, name)],

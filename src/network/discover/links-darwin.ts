@@ -1,13 +1,12 @@
 // Links and neighbours of macOS, read with its commands.
 import { runCommand } from "../../runtime/process/child-process.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "../link-kind.ts";
 
 const DEADLINE_MS = 2_000;
 
 export function readLinksDarwin(signal: AbortSignal): NetworkLinks {
   const outputOf = async (program: string, args: readonly string[]): Promise<string> => {
-    const options = { clock: systemClock, deadlineMs: DEADLINE_MS, signal };
+    const options = { deadlineMs: DEADLINE_MS, signal };
     const result = await runCommand(program, args, options).catch(() => null);
     signal.throwIfAborted();
     return result?.exitCode === 0 ? result.stdout : "";

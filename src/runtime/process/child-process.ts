@@ -4,7 +4,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
-import type { Clock, Timer } from "../time/clock.ts";
+import { type Clock, systemClock, type Timer } from "../time/clock.ts";
 
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
 const DEFAULT_KILL_GRACE_MS = 500;
@@ -21,7 +21,8 @@ const INHERITED = [
 ];
 
 export interface CommandOptions {
-  readonly clock: Clock;
+  /** Default: the system's. */
+  readonly clock?: Clock;
   /**
    * The time from the start to SIGTERM, ms. The call resolves at most a second later, even if the child does
    * not end.
@@ -64,7 +65,12 @@ export async function runCommand(
   args: readonly string[],
   options: CommandOptions,
 ): Promise<CommandResult> {
-  const { clock, signal, killGroup = false, maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES } = options;
+  const {
+    clock = systemClock,
+    signal,
+    killGroup = false,
+    maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES,
+  } = options;
   if (signal?.aborted) throw abortedError(command, signal);
   const startedAtMs = clock.monotonicMs();
   const child = startChild(command, args, {
@@ -215,7 +221,13 @@ function untilEnded(
   command: string,
   options: CommandOptions,
 ): Promise<"exited" | "deadline" | "aborted"> {
-  const { clock, deadlineMs, signal, killGroup = false, killGraceMs = DEFAULT_KILL_GRACE_MS } = options;
+  const {
+    clock = systemClock,
+    deadlineMs,
+    signal,
+    killGroup = false,
+    killGraceMs = DEFAULT_KILL_GRACE_MS,
+  } = options;
   return new Promise((resolve, reject) => {
     let ending: "exited" | "deadline" | "aborted" = "exited";
     let exited = false;

@@ -1,12 +1,11 @@
 // Reads the processes' memory through `ps`, which counts what programs share for each of them.
-import { systemClock } from "../time/clock.ts";
 import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 1_000;
 
 /** `[group, KiB]` for each process. */
 export async function processMemoryDarwin(): Promise<readonly (readonly [number, number])[]> {
-  const options = { clock: systemClock, deadlineMs: DEADLINE_MS };
+  const options = { deadlineMs: DEADLINE_MS };
   const { stdout } = await runCommand("ps", ["-axo", "pgid=,rss="], options);
   return parsePs(stdout);
 }

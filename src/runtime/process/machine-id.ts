@@ -1,7 +1,6 @@
 // An id of this machine for Mountaineer only: a keyed hash, as machine-id(5) asks for.
 import { createHmac } from "node:crypto";
 import { readIfPresent } from "../files/durable-file.ts";
-import { systemClock } from "../time/clock.ts";
 import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 2_000;
@@ -18,7 +17,7 @@ export async function machineId(): Promise<string | null> {
 async function readMachineId(): Promise<string> {
   const content = await readIfPresent("/etc/machine-id");
   if (content !== null) return content.trim();
-  const options = { clock: systemClock, deadlineMs: DEADLINE_MS };
+  const options = { deadlineMs: DEADLINE_MS };
   const { stdout } = await runCommand("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"], options);
   return /"IOPlatformUUID" = "([^"]+)"/u.exec(stdout)?.[1] ?? "";
 }

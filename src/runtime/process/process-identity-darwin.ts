@@ -1,7 +1,6 @@
 // The start time of a process on macOS, as `ps` prints it.
 
 import { MountaineerError } from "../errors.ts";
-import { systemClock } from "../time/clock.ts";
 import { runCommand } from "./child-process.ts";
 
 const PS_DEADLINE_MS = 2_000;
@@ -10,7 +9,6 @@ const PS_DEADLINE_MS = 2_000;
 export async function processStartDarwin(pid: number): Promise<string | null> {
   // The language and the time zone are set, because the output of ps depends on them.
   const answer = await runCommand("ps", ["-o", "stat=", "-o", "lstart=", "-p", String(pid)], {
-    clock: systemClock,
     deadlineMs: PS_DEADLINE_MS,
     env: { LC_ALL: "C", TZ: "UTC" },
   });

@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { isOwnError, isSystemError, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
-import { systemClock } from "../time/clock.ts";
 
 const DEADLINE_MS = 5_000;
 /** Prints where a link leads, and reads a regular file: a pipe would wait for its writer. */
@@ -32,7 +31,7 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
   if (message === undefined) {
     const mounts = readMounts();
     if (mounts.length > 0 && (await areOnLocalDisks([path], mounts))) return;
-    const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
+    const options = { deadlineMs: DEADLINE_MS, killGraceMs: 0 };
     const { runCommand } = await import("./child-process.ts");
     const reading = runCommand("/bin/sh", ["-c", READ_FILE, "sh", path], options);
     // A check that cannot be started shows nothing about the disk.

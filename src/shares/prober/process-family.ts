@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { valueOr } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 
 interface Kin {
   readonly parent: number;
@@ -41,7 +40,7 @@ export function kinInProc(procFolder: string): FamilyOf {
 /** The parents and groups of all processes at this moment. Rejects when `ps` cannot be run. */
 export async function kinFromPs(program: string = PS): Promise<FamilyOf> {
   const args = ["-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid="];
-  const limits = { clock: systemClock, deadlineMs: PS_DEADLINE_MS, killGraceMs: 0 };
+  const limits = { deadlineMs: PS_DEADLINE_MS, killGraceMs: 0 };
   const { stdout } = await runCommand(program, args, limits);
   const all = new Map<number, Kin>();
   for (const line of stdout.split("\n")) {
