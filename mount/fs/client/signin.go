@@ -280,7 +280,7 @@ func (cl *Client) recordProof(c *Conn) {
 		cl.record = &identity.Record{Guid: c.checked.reading.Guid, Share: cl.account.Share, Characters: cl.characters, Root: c.checked.reading.Root}
 		cl.proof = identity.First
 	} else {
-		next := cl.record.Learn(c.checked.verdict, c.checked.reading, cl.record.Entries, cl.outage != nil)
+		next := cl.record.Updated(c.checked.verdict, c.checked.reading, cl.record.Entries, cl.outage != nil)
 		cl.record, cl.proof = &next, c.checked.verdict.Proof
 	}
 	cl.record.Protect(c.Proved(), c.Share, isLetIn)

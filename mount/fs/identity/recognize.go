@@ -200,8 +200,8 @@ func NameOf(guid string) string {
 	return strings.ToUpper(name)
 }
 
-// Learn returns the record after a proof. isRestarted: the server was unreachable before.
-func (r Record) Learn(v Verdict, now Reading, entries []Entry, isRestarted bool) Record {
+// Updated returns the record after a proof. isRestarted: the server was unreachable before.
+func (r Record) Updated(v Verdict, now Reading, entries []Entry, isRestarted bool) Record {
 	if isRestarted && v.sameIds != nil && len(r.Entries) > 0 && (v.Proof == ByCreation || v.Proof == ByEntries) {
 		r.IdsLast = v.sameIds
 	}

@@ -120,7 +120,7 @@ func TestWhetherIdsLastIsLearntAtRestarts(t *testing.T) {
 		"new ids":                 {reading(root, file("a", 17), file("b", 18)), true, new(false)},
 		"the server was not away": {reading(root, file("a", 7)), false, nil},
 	} {
-		next := r.Learn(r.Recognize(one.now), one.now, nil, one.isRestarted)
+		next := r.Updated(r.Recognize(one.now), one.now, nil, one.isRestarted)
 		if (next.IdsLast == nil) != (one.last == nil) || one.last != nil && *next.IdsLast != *one.last {
 			t.Errorf("%s: %v", name, next.IdsLast)
 		}
@@ -132,7 +132,7 @@ func TestASecondNewGuidIsAHabit(t *testing.T) {
 	for _, guid := range []string{"nas", "renamed", "renamed", "again"} {
 		now := reading(root, file("a", 7))
 		now.Guid = guid
-		if r = r.Learn(r.Recognize(now), now, r.Entries, false); r.GuidChanges != (guid == "again") {
+		if r = r.Updated(r.Recognize(now), now, r.Entries, false); r.GuidChanges != (guid == "again") {
 			t.Errorf("%s: %+v", guid, r)
 		}
 	}

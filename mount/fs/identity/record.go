@@ -3,7 +3,7 @@
 // A Record is what is known of that server: its GUID, dialect and encryption, the root of the share, and up to 64 entries (names, sizes, times,
 // ids). Before the login Refusal compares GUID and dialect. After it ReadRoot reads the root and the known entries (a Reading), and Recognize
 // compares the two: creation times prove most, unchanged files prove the server, folders and ids do not suffice. Package client asks all of these
-// at each sign-in, before any file is opened again, and keeps the record up to date with Learn and Protect. Nothing here has state or locks;
+// at each sign-in, before any file is opened again, and keeps the record up to date with Updated and Protect. Nothing here has state or locks;
 // only Read, CharactersOf, Write and Archive touch the disk.
 package identity
 

@@ -152,7 +152,7 @@ func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []iden
 		}
 		verdict := c.known.Recognize(now)
 		if verdict.IsSame() {
-			next := c.known.Learn(verdict, now, steadiest, false)
+			next := c.known.Updated(verdict, now, steadiest, false)
 			c.known = &next
 		}
 		if looks == comparesAtMost {
