@@ -107,7 +107,7 @@ export function isOwnError(error: unknown): boolean {
   return error instanceof MountaineerError;
 }
 
-/** An error of ours or of the system, not a mistake in the code. */
+/** An error of ours or of the system, not a bug. */
 export function isExpectedError(error: unknown): boolean {
   return isOwnError(error) || isSystemError(error);
 }

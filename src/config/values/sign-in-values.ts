@@ -27,7 +27,7 @@ export const SIGNING_ALGORITHMS = [
 export const ISSUER_EXPECTED =
   "an address that begins with `https://`; `http://` only on this machine; without query and `#`";
 
-/** Nobody in between can read what is sent there. */
+/** Only the server itself can read what is sent there. */
 export function isSafeForTokens(url: URL): boolean {
   return url.protocol === "https:" || isLoopbackUrl(url);
 }
