@@ -10,7 +10,6 @@ import { pluralize } from "../../../runtime/text/plain-text.ts";
 export interface Entry {
   readonly at: string;
   readonly tone: Tone;
-  readonly isAudit: boolean;
   readonly person: string | null;
   /** What the client calls itself. */
   readonly client: string | null;
@@ -66,7 +65,7 @@ export function logEntries(lines: readonly LogLine[]): readonly Entry[] {
 function eventEntry(event: TimedEvent | Story<TimedEvent>, at: string): Entry {
   const { about, text, tone, name } = event;
   return {
-    ...{ at, tone, isAudit: false, person: null, client: null, on: about, ms: null, more: null },
+    ...{ at, tone, person: null, client: null, on: about, ms: null, more: null },
     ...{ what: about === null ? text : withoutName(text, about), outcome: WORDS[tone] },
     kind: `${name} ${about}`,
   };
@@ -84,7 +83,6 @@ export function auditEntry(record: AuditEntry): Entry {
   return {
     at: time,
     tone: outcome === undefined || outcome === "ok" ? "plain" : "bad",
-    isAudit: true,
     person: principal ?? null,
     client: record.client ?? null,
     on: backend ?? notice?.about ?? null,
