@@ -47,28 +47,18 @@ export function accessRows(entries: readonly EntryAccess[], most = Number.POSITI
 
 const MOST_NAMES = 4;
 
-/**
- * The rows of all servers: servers with the same effects by the same rules are together, fewer ones first, and those
- * that have listed nothing last. `each`: what the row is of at each of its servers.
- */
+/** As `accessRows`, but servers with the same effects by the same rules share rows. Small groups are first, empty servers last. */
 export function accessGroups(servers: Person["servers"]) {
-  const keyOf = (row: { how: string; rule: string }): string => `${row.how} by ${row.rule}`;
-  const alike = Map.groupBy(servers, ({ entries }) => accessRows(entries).map(keyOf).sort().join("\n"));
-  const isLast = (group: Person["servers"]): number => (group[0]?.entries.length === 0 ? 1 : 0);
-  return [...alike.values()]
-    .toSorted((one, other) => isLast(one) - isLast(other) || one.length - other.length)
-    .flatMap((group) =>
-      accessRows(
-        group.flatMap(({ entries }) => entries),
-        MOST_NAMES,
-      ).map((row) => ({
-        ...row,
-        each: group.map(({ backend, entries }) => ({
-          backend,
-          what: accessRows(entries).find((own) => keyOf(own) === keyOf(row))?.what ?? "",
-        })),
-      })),
-    );
+  const alike = Map.groupBy(servers, ({ entries }) =>
+    [...new Set(entries.map(({ effect, rule }) => `${effect} by ${rule}`))].sort().join("\n"),
+  );
+  const rank = (rules: string, { length }: Person["servers"]): number => (rules === "" ? 1e9 : length);
+  return [...alike]
+    .toSorted((one, other) => rank(...one) - rank(...other))
+    .flatMap(([, group]) => {
+      const all = group.flatMap(({ entries }) => entries);
+      return accessRows(all, MOST_NAMES).map((row) => ({ ...row, group }));
+    });
 }
 
 /** The rows as lines. */

@@ -70,7 +70,7 @@ test("E1 servers with equal rights share rows: the exceptions first, and each se
     ].join(""),
   );
   page.named("button", all).fire("click");
-  await eventually(() => page.text().includes("s19: s19_read"));
+  await eventually(() => page.text().includes("s19: allowed by policy 2: s19_read; denied by"));
 });
 
 test("E1 a program is let in by the code of its page and a yes to what it asks for, and only by the owner", async () => {

@@ -1,7 +1,7 @@
 // What a person may do with servers and by which rule, which opens in the editor; servers with equal rights share rows.
 import { type ComponentChild, h } from "preact";
 import type { Person } from "../../../api/contract/people.ts";
-import { accessGroups } from "../../../api/labels/people-labels.ts";
+import { accessGroups, serverAccessText } from "../../../api/labels/people-labels.ts";
 import { firstNames } from "../../../runtime/text/plain-text.ts";
 import { lineOfRule, WANTED } from "../config/editor-memory.ts";
 import type { ViewProps } from "../parts/app.ts";
@@ -18,19 +18,20 @@ export function RightsTable({ app, person }: ViewProps & { readonly person: Pers
       WANTED.storeOf(app.requests, "", () => ({ server: null })).set({ server: null, rule });
     return h("a", { href: "#/settings/configuration", onClick }, shown(rule));
   };
-  const rows = accessGroups(person.servers).map(({ how, rule, what, each }) => {
-    const name = firstNames(each, ({ backend }) => backend, 3);
-    const ofEach = each.map((own) => h("li", { key: own.backend }, shown(`${own.backend}: ${own.what}`)));
+  const rows = accessGroups(person.servers).map(({ how, rule, what, group }) => {
+    const names = firstNames(group, ({ backend }) => backend, 3);
+    const lineOf = ({ backend, entries }: Person["servers"][number]): ComponentChild =>
+      h("li", { key: backend }, shown(`${backend}: ${serverAccessText(entries).join("; ")}`));
     return {
-      key: JSON.stringify([name, how, rule]),
+      key: JSON.stringify([names, how, rule]),
       cells: [
-        shown(each.length === 1 ? name : `${each.length} servers: ${name}`),
+        shown(group.length === 1 ? names : `${group.length} servers: ${names}`),
         how,
         shown(what),
         link(rule),
       ],
-      ...(each.length > 1 || what !== each[0]?.what
-        ? { card: () => plainList(`${how || what}, by server`, ofEach) }
+      ...(group.length > 1 || what.endsWith(" more")
+        ? { card: () => plainList("By server", group.map(lineOf)) }
         : {}),
     };
   });
