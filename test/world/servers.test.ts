@@ -11,7 +11,13 @@ import { parse } from "yaml";
 import type { MountaineerError } from "../../src/runtime/errors.ts";
 import type { Altered } from "../gateway/backends/server-sign-in/authorization-server.ts";
 import type { ProtectedServerOptions } from "../gateway/backends/server-sign-in/protected-server.ts";
-import { isGood, startSignInRig } from "../gateway/backends/server-sign-in/sign-in-rig.ts";
+import {
+  failureOf,
+  headerOf,
+  isGood,
+  openSignIns,
+  startSignInRig,
+} from "../gateway/backends/server-sign-in/sign-in-rig.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig, type Section } from "../mcp/gateway-rig.ts";
 import { connectLight, type Json, type LightClient } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
@@ -57,6 +63,8 @@ interface SignInRow {
   readonly alters?: Readonly<Record<string, Altered>>;
   /** Part of the reason and hint. */
   readonly refused?: string;
+  /** Part of the reason why a renewal ends the login. */
+  readonly ended?: string;
 }
 
 const rowsOf = async <Of = Row>(name: string): Promise<readonly Of[]> =>
@@ -172,13 +180,22 @@ describe("D9 D3 other people's servers", async () => {
 });
 
 describe("D9 E1 signing in to other people's servers", { concurrency: 4 }, async () => {
-  for (const { what, server = {}, alters = {}, refused } of await rowsOf<SignInRow>("sign-in.yaml")) {
+  for (const { what, server = {}, alters = {}, refused, ended } of await rowsOf<SignInRow>("sign-in.yaml")) {
     it(`D9 E1 ${what}`, async (t) => {
       const rig = await startSignInRig(t, { server, alters });
       const signedIn = rig.signIn();
       if (refused === undefined) {
-        const { accessToken } = await signedIn;
+        const { accessToken, refreshToken } = await signedIn;
         assert.ok(await isGood(rig, `Bearer ${accessToken}`));
+        if (refreshToken === null) return;
+        const { carried, refused, notice } = openSignIns(t, rig);
+        const token = await carried();
+        rig.authorization.endAccessTokens();
+        const outcome = await refused(token);
+        assert.equal(rig.authorization.count("/token"), 2);
+        if (ended === undefined) assert.ok(await isGood(rig, headerOf(outcome)));
+        else assert.match(failureOf(outcome).message, new RegExp(ended));
+        assert.equal(notice()?.code, ended === undefined ? undefined : "login_needed");
       } else
         await assert.rejects(signedIn, (error: MountaineerError) => {
           assert.match(`${error.message} ${error.hint}`, new RegExp(refused));

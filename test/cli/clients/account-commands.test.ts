@@ -220,6 +220,11 @@ test(
     assert.match(await b.whose("own", b.tokens.ann), /^for-ann \d+ 2/, "the same instance");
     const renewed = await b.token();
     assert.match(await b.whose("own", renewed), /^for-ann \d+ 3/);
+    for (const value of ["first", "second"]) {
+      await ends(b.run(["users", "secret", "set", "ben", "key"], `for-ben-${value}`), 0);
+      await eventually(async () => (await b.whose("own", b.tokens.ben)).startsWith(`for-ben-${value}`));
+    }
+    assert.match(await b.whose("own", renewed), /^for-ann \d+ 4/, "a new value of Ben's restarts only his");
     assert.equal((await b.run(["users", "renew", "ann", "--overlap", "0"])).code, 0);
     const last = await b.token();
     await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
@@ -228,18 +233,19 @@ test(
     await ends(b.run(["secret", "set", "later"], "a-token-of-a-later-ann"), 0);
     await b.write(before.replace(/(name = "ann", token = )"[^"]*"/, '$1"secret:later"'));
     assert.match(await b.whose("own", "a-token-of-a-later-ann"), /secret key of user ann/);
-    // Only the owner's instance runs.
-    await eventually(async () => (await b.programs()).length === 1);
+    // Only the owner's instance and Ben's run.
+    await eventually(async () => (await b.programs()).length === 2);
     await b.write(before);
     await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
 
     await ends(b.run(["users", "remove", "ann"]), 0);
-    await eventually(async () => (await b.programs()).length === 1);
+    await eventually(async () => (await b.programs()).length === 2);
     assert.equal(
       (await readdir(join(b.home, "user-secrets"))).filter(
         (name) => name.startsWith("user-") && name.endsWith(".json"),
       ).length,
-      0,
+      1,
+      "Ben's",
     );
   },
 );

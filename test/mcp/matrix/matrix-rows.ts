@@ -243,6 +243,7 @@ export const ROWS: readonly PlayedRow[] = [
       assert.equal(answer["action"], "accept");
       const [asked] = client.asked;
       assert.deepEqual([asked?.params["mode"], asked?.params["url"]], ["url", PAGE]);
+      assert.match(String(asked?.params["message"]), /^Server \w+ asks: Please agree\.$/u);
       assert.equal(typeof asked?.params["elicitationId"], id === "id" ? "string" : "undefined");
     },
   }),
@@ -257,6 +258,7 @@ export const ROWS: readonly PlayedRow[] = [
       }
       assert.equal(said(await client.call("needs_page")), "agreed");
       assertEach(client.asked, ({ params }) => params["url"], [PAGE]);
+      assert.match(JSON.stringify(client.asked), /"Server \w+ asks: /u);
     },
   }),
   row({

@@ -2,9 +2,17 @@
 // several clients goes to none.
 
 import { dropOldestOfMost } from "../../../runtime/bounded-map.ts";
+import { isUnreadable } from "../../../runtime/json/large-json.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { type CallHandle, type ClientHandle, principalKey } from "../../client-handle.ts";
-import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
+import {
+  isError,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+  type RpcError,
+  type RpcId,
+} from "../../json-rpc.ts";
 import { URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import type { PendingRequest } from "./pending.ts";
 
@@ -127,18 +135,9 @@ export class GivenUpCalls {
     this.#calls.delete(id);
   }
 
-  clients(): Iterable<ClientHandle | null> {
+  clients(): readonly (ClientHandle | null)[] {
     this.#dropOld();
     return [...this.#calls.values()].map(({ client }) => client);
-  }
-
-  /** Describes the given-up call that will be dropped last; null if there is none. */
-  get waiting(): { readonly remainingMs: number; readonly isCancelled: boolean } | null {
-    this.#dropOld();
-    let last: GivenUp | null = null;
-    for (const call of this.#calls.values()) if (last === null || call.untilMs > last.untilMs) last = call;
-    if (last === null) return null;
-    return { remainingMs: last.untilMs - this.#clock.monotonicMs(), isCancelled: last.isCancelled };
   }
 
   #dropOld(): void {
@@ -192,18 +191,38 @@ export class ClientRecords<T extends { readonly client: ClientHandle }> {
   }
 }
 
-/** Remembers the elicitations whose URLs an error reply asks the client to open. */
-export function rememberUrls(
-  elicitations: ClientRecords<ElicitationRecord>,
+/** A page to open, named after the server that asks: a client shows all as the gateway's, whose own sign-ins it must not pass for. */
+export function pageBy(backend: string, page: JsonObject): JsonObject {
+  const { message } = page;
+  return { ...page, message: `Server ${backend} asks: ${typeof message === "string" ? message : ""}` };
+}
+
+/** The error, in which each page that it asks the client to open is named after the server; they are remembered. */
+export function pagesBy(
+  backend: string,
   error: RpcError,
+  elicitations: ClientRecords<ElicitationRecord>,
   client: ClientHandle,
-): void {
-  if (error.code !== URL_ELICITATION_REQUIRED || !isJsonObject(error.data)) return;
-  const { elicitations: elicited } = error.data;
-  if (!Array.isArray(elicited)) return;
-  for (const entry of elicited) {
-    if (isJsonObject(entry)) elicitations.remember(entry["elicitationId"], { client, call: null });
-  }
+): RpcError {
+  const { code, data } = error;
+  if (code !== URL_ELICITATION_REQUIRED || !isJsonObject(data) || !Array.isArray(data["elicitations"]))
+    return error;
+  const named = data["elicitations"].filter(isJsonObject).map((page) => {
+    elicitations.remember(page["elicitationId"], { client, call: null });
+    return pageBy(backend, page);
+  });
+  return { ...error, data: { ...data, elicitations: named } };
+}
+
+/** A result, or a task, in which each page of the input that the server requests is named after it. */
+export function inputsBy(backend: string, result: JsonObject): JsonObject {
+  const inputs = isUnreadable(result) ? undefined : result["inputRequests"];
+  if (!isJsonObject(inputs)) return result;
+  const named = Object.entries(inputs).map(([key, one]) => {
+    const page = isJsonObject(one) && isJsonObject(one["params"]) ? one["params"] : null;
+    return [key, page?.["mode"] === "url" ? { ...Object(one), params: pageBy(backend, page) } : one];
+  });
+  return { ...result, inputRequests: Object.fromEntries(named) };
 }
 
 /** The call's progress token stays valid until the task ends. */

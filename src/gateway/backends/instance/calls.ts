@@ -151,13 +151,11 @@ export class InstanceCalls {
     this.#givenUp.heard();
   }
 
-  /**
-   * Returns the given-up call that is kept for longest, if it is unclear only because of given-up calls to which call
-   * a message belongs. Otherwise null.
-   */
-  lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
+  /** Whether only given-up calls make it unclear to which call a message belongs. */
+  mayBeGivenUp(streamOf: RpcId | null): boolean {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
-    return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;
+    const isUnclear = without.kind === "nobody" && without.why === "unclear";
+    return !isUnclear && this.#givenUp.clients().length > 0;
   }
 
   attribute(streamOf: RpcId | null): Attribution {

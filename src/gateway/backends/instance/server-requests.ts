@@ -20,10 +20,15 @@ import {
   rpcNotification,
 } from "../../json-rpc.ts";
 import { takesElicitation } from "../../protocol.ts";
-import type { Attribution, ClientCall, ClientRecords, ElicitationRecord } from "./attribution.ts";
+import {
+  type Attribution,
+  type ClientCall,
+  type ClientRecords,
+  type ElicitationRecord,
+  pageBy,
+} from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.ts";
-import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 
 /** Maximum number of open questions of one server. */
@@ -87,7 +92,7 @@ export class ServerRequests {
   }
 
   take(request: RpcRequest, streamOf: RpcId | null): void {
-    const { id, method, params } = request;
+    const { id, method } = request;
     if (method === "roots/list" && !this.requestsRoots) {
       this.requestsRoots = true;
       this.#onRootsRequested();
@@ -100,13 +105,15 @@ export class ServerRequests {
       return;
     }
     const client = clientOf(addressee);
+    let { params } = request;
     if (method === "elicitation/create" && params?.["mode"] === "url") {
+      params = pageBy(this.#options.backend, params);
       const call = addressee.kind === "call" ? addressee.call.id : null;
       this.#elicitations.remember(params["elicitationId"], { client, call });
     }
     const calls = addressee.kind === "call" ? addressee.calls : [];
     const question = this.#add(id, client, calls);
-    void this.#requestClient(question, request, calls).then(
+    void this.#requestClient(question, method, params, calls).then(
       (reply) => this.#answered(question, reply),
       () => this.#answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
     );
@@ -148,19 +155,11 @@ export class ServerRequests {
     const addressee = this.#calls.attribute(streamOf);
     if (addressee.kind === "nobody") {
       if (addressee.why === "unclear") this.#calls.endIdle(streamOf);
-      return errorReply(INVALID_REQUEST, this.#unclear(streamOf));
+      const why = this.#calls.mayBeGivenUp(streamOf) ? ": a call that was given up may still be running" : "";
+      const hint = `set instances = "per-client" for server ${this.#options.backend}`;
+      return errorReply(INVALID_REQUEST, `the client that this belongs to is unknown${why}; ${hint}`);
     }
     return refusalFor(method, params, clientOf(addressee).capabilities) ?? addressee;
-  }
-
-  #unclear(streamOf: RpcId | null): string {
-    const hint = `set instances = "per-client" for server ${this.#options.backend}`;
-    const lingering = this.#calls.lingering(streamOf);
-    if (lingering === null) return `the client that this belongs to is unknown; ${hint}`;
-    const { remainingMs, isCancelled } = lingering;
-    const what = isCancelled ? "a call that was cancelled" : "a call that timed out";
-    const orSilent = isCancelled ? " or this server says nothing for a second" : "";
-    return `the client that this belongs to is unknown: ${what} may still be running, until it is answered${orSilent}, for ${seconds(remainingMs)} at most; ${hint}`;
   }
 
   #add(id: RpcId, client: ClientHandle, calls: readonly ClientCall[]): Question {
@@ -188,7 +187,8 @@ export class ServerRequests {
   /** Asks within the newest call. If the client ends that call's stream, asks within the next one. */
   async #requestClient(
     question: Question,
-    { method, params }: RpcRequest,
+    method: string,
+    params: JsonObject | undefined,
     calls: readonly ClientCall[],
   ): Promise<Reply> {
     const progressToken = progressTokenOf(params);

@@ -30,8 +30,9 @@ import { namesSession } from "../transports/http/refusal.ts";
 import {
   ClientRecords,
   type ElicitationRecord,
+  inputsBy,
+  pagesBy,
   rememberTask,
-  rememberUrls,
   type TaskRecord,
 } from "./attribution.ts";
 import type {
@@ -47,7 +48,7 @@ import { Health } from "./health.ts";
 import { IdleTracker } from "./idle-tracker.ts";
 import { InstanceLists } from "./lists.ts";
 import { createNotifications, type TakeNotification } from "./notifications.ts";
-import type { LongWaits } from "./pending.ts";
+import type { LongWaits, PendingRequest } from "./pending.ts";
 import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
 import { ServerRequests } from "./server-requests.ts";
 import { ServerSession, STOPPED } from "./session.ts";
@@ -462,16 +463,24 @@ class RunningInstance {
       this.#calls.answeredLate(id);
       return;
     }
-    if (request.handle !== null && isError(reply)) {
-      rememberUrls(this.#elicitations, reply.error, request.handle.client);
-    }
     if (isError(reply) && namesSession(reply.error.message)) this.#suspectSession(request);
     if (request.own && !isError(reply)) assertParsed(reply.result);
     if (request.method === "tools/call") {
       rememberTask(this.#tasks, request, reply);
       this.#use.answered(reply);
     }
-    this.#calls.complete(request, request.own ? this.#withoutSecrets(reply) : reply, null);
+    this.#calls.complete(
+      request,
+      request.own ? this.#withoutSecrets(reply) : this.#named(reply, request),
+      null,
+    );
+  }
+
+  #named(reply: Reply, { handle }: PendingRequest): Reply {
+    const { backend } = this.#options;
+    if (!isError(reply)) return { result: inputsBy(backend, reply.result) };
+    if (handle === null) return reply;
+    return { error: pagesBy(backend, reply.error, this.#elicitations, handle.client) };
   }
 
   /** The server may have forgotten the session, or a tool has its own sessions: a ping in the old session decides. */

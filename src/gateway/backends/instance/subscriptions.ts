@@ -11,6 +11,7 @@ import {
   type Reply,
 } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
+import { inputsBy } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { unavailable } from "./failures.ts";
 import type { ServerSession } from "./session.ts";
@@ -266,7 +267,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
       const id = params?.["taskId"];
       if (typeof id !== "string") return;
       for (const [client, name] of tasks.get(id)?.names ?? [])
-        client.notify(TASK_NOTICE, { ...params, taskId: name });
+        client.notify(TASK_NOTICE, inputsBy(backend, { ...params, taskId: name }));
       if (FINAL.has(params?.["status"]) && tasks.has(id)) end(id);
     },
     forget,

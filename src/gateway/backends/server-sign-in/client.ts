@@ -27,7 +27,6 @@ export type ClientIdentity = Readonly<TypeOf<typeof clientShape>>;
 type ClientAuthMethod = ClientIdentity["method"];
 const methodNamed = reader(clientShape.fields.method);
 
-const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
 /**
@@ -93,7 +92,8 @@ function registered(
   const { client_id: id, client_secret: secret, client_secret_expires_at: endsAt } = answer;
   const issued = typeof secret === "string" && secret !== "" ? secret : null;
   const given = answer["token_endpoint_auth_method"];
-  const method = given === undefined ? methodFor(server, issued, requested) : methodNamed(given);
+  const usual = issued === null ? "none" : secretMethod(server, requested);
+  const method = given === undefined ? usual : methodNamed(given);
   if (method === null || (method !== "none" && issued === null)) {
     throw failed("never", `${server.issuer} requires a client authentication method that is not supported`);
   }
@@ -101,22 +101,13 @@ function registered(
   return { source: "registered", id, secret: issued, secretEndsAtMs, method };
 }
 
-function methodFor(
-  server: AuthorizationServer,
-  secret: string | null,
-  requested: ClientAuthMethod,
+/** `otherwise`: where the server supports neither method. */
+function secretMethod(
+  { token_endpoint_auth_methods_supported: supported }: AuthorizationServer,
+  otherwise: ClientAuthMethod = "client_secret_post",
 ): ClientAuthMethod {
-  const supported = server.token_endpoint_auth_methods_supported;
-  if (secret === null) return "none";
-  if (supported === undefined) return "client_secret_basic";
-  return SECRET_METHODS.find((method) => supported.includes(method)) ?? requested;
-}
-
-function secretMethod({
-  token_endpoint_auth_methods_supported: supported,
-}: AuthorizationServer): ClientAuthMethod {
   if (supported === undefined || supported.includes("client_secret_basic")) return "client_secret_basic";
-  return "client_secret_post";
+  return supported.includes("client_secret_post") ? "client_secret_post" : otherwise;
 }
 
 /** Throws `sign_in_failed` if the secret is missing. */

@@ -69,7 +69,9 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
     throw failed("never", `${url.origin} does not ask for a login, and does not advertise a sign-in server`);
   }
   const scopes = scopesToRequest(request, refused.challenges, server, before);
-  const known = before?.issuer === server.server.issuer && before.ended === null ? before : null;
+  // Without renewals nothing has shown lately that the issuer still knows the client.
+  const isRenewed = before?.ended === null && before.refreshToken !== null;
+  const known = isRenewed && before.issuer === server.server.issuer ? before : null;
   const context: SignInContext = { request, person, library, server, scopes, known, signal };
   const { client, redirectUri, tokens } = await byBrowser(context);
   const grant: Grant = {

@@ -35,20 +35,35 @@ export async function openOAuth(bounds: FetchBounds) {
   };
 }
 
+/** Statuses of refusals, which many servers explain in their own form. */
+const REFUSED: ReadonlySet<number> = new Set([400, 401, 422]);
+const REASON = /"(?:message|errorSummary|detail)"\s*:\s*"((?:[^"\\]|\\.)*)"/;
+
 /**
  * Adds what the standards require and many servers leave out: the type of a token, and of a registration the expiry of its
- * secret and the status. Leaves out members that are null.
+ * secret and the status. Leaves out members that are empty, and the life of a token if there is none: a refusal ends it.
  */
 async function asStandard(response: Response): Promise<Response> {
-  if (!response.ok) return response;
   const { headers, status } = response;
   const content = await response.text();
   const body = jsonObject(content);
-  if (body === null) return new Response(content, { status, headers });
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  const isJson = headers.get("content-type")?.includes("json") === true;
+  if (REFUSED.has(status) && isJson && typeof body?.["error"] !== "string") {
+    const [, error_description = ""] = REASON.exec(content) ?? [];
+    return Response.json({ error: `HTTP ${status}`, error_description }, { status: 400 });
+  }
+  if (body === null || !response.ok) return new Response(content, { status, headers });
+  const given = Object.fromEntries(
+    Object.entries(body).filter(([, value]) => value !== null && value !== ""),
+  );
   // Some servers answer errors with HTTP 200.
   if ("error" in given && !("access_token" in given)) return Response.json(given, { status: 400 });
-  if ("access_token" in given) return Response.json({ token_type: "bearer", ...given }, { status });
+  if ("access_token" in given) {
+    const { expires_in: life, token_type: type = "bearer", ...token } = given;
+    // Slack names its bearer tokens after their owners.
+    const token_type = type === "user" || type === "bot" ? "bearer" : type;
+    return Response.json({ ...token, token_type, ...(Number(life) > 0 && { expires_in: life }) });
+  }
   const isRegistration = "client_id" in given;
   return isRegistration
     ? Response.json({ client_secret_expires_at: 0, ...given }, { status: 201 })

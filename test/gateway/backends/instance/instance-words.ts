@@ -395,7 +395,7 @@ const messageIn = (reply: Reply | null | undefined): string =>
 
 const UNCLEAR = 'the client that this belongs to is unknown; set instances = "per-client" for server files';
 const LINGERS =
-  'the client that this belongs to is unknown: a call that was cancelled may still be running, until it is answered or this server says nothing for a second, for LEFT at most; set instances = "per-client" for server files';
+  'the client that this belongs to is unknown: a call that was given up may still be running; set instances = "per-client" for server files';
 const replyTo = (world: World, id?: string): Reply | null => of(world).link.replyTo(idOf(id));
 const failure = (world: World): TransportFailure | null => {
   const { state } = of(world).instance.observed;
@@ -605,11 +605,8 @@ const facts: readonly Fact<World>[] = [
     (world, id) => [replyTo(world, id), { error: { code: -32600, message: UNCLEAR } }],
   ],
   [
-    /^(\S+) may be of a call that was cancelled for ([\d.]+ s)$/,
-    (world, id, left = "") => [
-      replyTo(world, id),
-      { error: { code: -32600, message: LINGERS.replace("LEFT", left) } },
-    ],
+    /^(\S+) may be of a call that was given up$/,
+    (world, id) => [replyTo(world, id), { error: { code: -32600, message: LINGERS } }],
   ],
   [
     /^(\S+) fails(?: with (-\d+))?(?: "(…)?(.*)")?$/,

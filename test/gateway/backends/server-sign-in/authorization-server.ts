@@ -35,6 +35,8 @@ export interface Altered {
   readonly raw?: string;
   readonly status?: number;
   readonly type?: string;
+  /** Requests that are answered as they should be first. */
+  readonly after?: number;
 }
 
 /** What `response` is ended with is sent altered. */
@@ -71,7 +73,8 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
     }
     if (path === "/token" && hold !== null) holdBack(response, hold);
     const altered = options.alters?.[path];
-    if (altered !== undefined) alter(response, altered, issuer);
+    if (altered !== undefined && (counts.get(path) ?? 0) > (altered.after ?? 0))
+      alter(response, altered, issuer);
     handle(request, response);
   });
   const port = await freePort();

@@ -59,6 +59,14 @@ test("E1 a second sign-in uses the first one's registration, and its port", asyn
   assert.notEqual(second.accessToken, first.accessToken);
 });
 
+test("E1 a registration that no renewal has confirmed is not used again", async (t) => {
+  // supabase/mcp#355, MoonshotAI/kimi-code#2606: the issuer has forgotten it, and each sign-in ends at an error page.
+  const alters = { "/token": { drop: ["refresh_token"] } };
+  const { authorization, signIn } = await startSignInRig(t, { alters });
+  assert.notEqual((await signIn()).client.id, (await signIn()).client.id);
+  assert.equal(authorization.count("/reg"), 2);
+});
+
 test("E1 a configured client id is used, and authenticates with its secret", async (t) => {
   const { authorization, server, signIn } = await startSignInRig(t, { registers: false });
   const auth = resolvedAuth({
