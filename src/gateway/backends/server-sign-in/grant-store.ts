@@ -52,8 +52,9 @@ export function grantFile(backend: string, user: string | null): string {
 
 /** What such a name says, with the user's `userKey`, null for the owner's; null: it is not such a name. */
 export function readGrantFile(file: string) {
-  const [, backend = "", user = null] = /^(.*)-[0-9a-f]{8}(?:-([0-9a-f]{32}))?$/.exec(file) ?? [];
-  const start = user === null ? file : file.slice(0, -user.length - 1);
+  const user = /^-([0-9a-f]{32})$/.exec(file.slice(-33))?.[1] ?? null;
+  const start = user === null ? file : file.slice(0, -33);
+  const backend = start.slice(0, -9);
   return grantFile(backend, null) === start ? { backend, user } : null;
 }
 
