@@ -6,6 +6,7 @@ import { sectionSettings } from "../config/section-settings.ts";
 import { nasOf } from "../config/snapshot.ts";
 import { createSinceTracker, type FoundCondition } from "../runtime/conditions/conditions.ts";
 import { changedCopies, uncopiedBecause } from "../runtime/process/build-copy.ts";
+import { firstNames } from "../runtime/text/plain-text.ts";
 import { packageVersion } from "../runtime/version.ts";
 import type { ConditionName } from "./conditions/condition-rows.ts";
 import { aliasStatus } from "./control/alias-control.ts";
@@ -114,6 +115,12 @@ export function createServiceControl(
       const report = await withOwn(known, { home, clock, environment }, rules, signal);
       const reason = await config.unusedFileBecause(signal);
       return reason === null ? report : { ...report, file_not_in_use: reason };
+    },
+    async switchTools(request) {
+      const report = await gateway.control.switchTools(request);
+      const names = firstNames(report.switched, String);
+      if (names !== "") await config.remark(`${names} switched ${request.on ? "on" : "off"}`);
+      return report;
     },
     reconcile(request, signal) {
       aliases.trigger("user");

@@ -137,18 +137,9 @@ async function ownView(context: Target): Promise<ConfigView> {
     format,
     read: () => readConfigIfPresent(path),
     call: callerOf<"history" | "historyText">({
-      history: async () => {
-        const entries = await store.list();
-        return {
-          entries: entries.map(({ n, time, sha256, source, summary }) => ({
-            n,
-            time,
-            sha256,
-            source,
-            summary,
-          })),
-        };
-      },
+      history: async () => ({
+        entries: (await store.list()).map(({ format: _, ...entry }) => entry),
+      }),
       historyText: async ({ n }) => decodedText((await store.entry(n)).bytes),
     }),
   };

@@ -31,9 +31,11 @@ export interface AcceptedContent {
   readonly time: string;
   /** The inode of the file that holds the content. Absent: not known. */
   readonly inode?: string | undefined;
+  /** Only gives the newest entry this summary, if it has this content. */
+  readonly isRemark?: boolean;
 }
 
-export interface HistoryEntry extends Omit<AcceptedContent, "bytes" | "inode"> {
+export interface HistoryEntry extends Omit<AcceptedContent, "bytes" | "inode" | "isRemark"> {
   /** The number of the entry: 0 is the newest, which is the running content. */
   readonly n: number;
 }
@@ -175,12 +177,15 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     const { file, owns } = await findHistoryOwner(configPath, stored, realPath);
     const own = stored.filter(owns);
     const same = own.slice(0, 1).filter(({ entry }) => entry.sha256 === sha256);
-    if (same.some(({ inode }) => inode === (content.inode ?? inode)))
+    const { isRemark = false } = content;
+    if (isRemark ? same.length === 0 : same.some(({ inode }) => inode === (content.inode ?? inode)))
       return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const where = { path: configPath, realPath: file.realPath ?? undefined, inode: content.inode };
-    const entry = { time, sha256, format, source, summary, ...same[0]?.entry };
+    const inode = content.inode ?? same[0]?.inode ?? undefined;
+    const where = { path: configPath, realPath: file.realPath ?? undefined, inode };
+    const earlier = isRemark ? { ...same[0]?.entry, summary } : same[0]?.entry;
+    const entry = { time, sha256, format, source, summary, ...earlier };
     const header = { ...entry, length: bytes.length, ...where };
     const path = join(folder, await nextFile(sha256));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {

@@ -14,6 +14,7 @@ import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
+import { localClock, localDay } from "../../runtime/time/clock.ts";
 import { type CheckedContent, type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
@@ -59,7 +60,8 @@ export type ConfigService = ReturnType<typeof createConfigService>;
 export function createConfigService(options: ConfigServiceOptions) {
   const { home, homeContext, snapshot, rejected, file, startReader, clock, logger, stream, publish } =
     options;
-  const history = createBufferedHistory(openHistory(home, snapshot.path, options.realPath), options);
+  const stored = openHistory(home, snapshot.path, options.realPath);
+  const history = createBufferedHistory(stored, options);
   const ending = new AbortController();
   const reader = createConfigReader({ path: snapshot.path, homeContext, clock, startReader });
   const events = createSyncEvents();
@@ -125,6 +127,18 @@ export function createConfigService(options: ConfigServiceOptions) {
       historyText: async ({ n }) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
     } satisfies Partial<Control>,
     watcher,
+    /** Adds a change of something else, in words, to the history's newest entry. Never rejects. */
+    async remark(text: string): Promise<void> {
+      const newest = await stored.entry(0).catch(() => null);
+      if (newest === null) return;
+      const at = new Date(clock.wallMs());
+      const summary = `${newest.summary}; ${localDay(at)} ${localClock(at)} ${text}`;
+      await stored
+        .record({ ...newest, summary, isRemark: true })
+        .catch((error: unknown) =>
+          logger.warn("a change is missing in the history", { reason: errorText(error) }),
+        );
+    },
     /** Applies the running configuration again if one of its secrets has another value now. */
     refreshSecrets: () => reloads.applyAgain("secrets"),
     /** Applies the running configuration again, with the current approvals. */

@@ -61,6 +61,27 @@ test("the newest content is stored with its file, readable only by its owner", a
   assert.equal((await stat(last?.file ?? "")).mode & 0o777, 0o600);
 });
 
+test("a remark changes only the newest entry's summary, and never adds an entry: a rollback goes where it went", async (t) => {
+  const history = openHistory(await temporaryFolder(t));
+  const remark = (text: string) => ({ ...content(text), summary: "echo switched off", isRemark: true });
+  await history.record(content("a"));
+  assert.deepEqual(await history.record(remark("b")), { added: false, setAside: [] }, "of no entry");
+  await history.record({ ...content("b", "edit"), inode: "7" });
+  await history.record(remark("a"));
+  const before = await history.list();
+  await history.record(remark("b"));
+  const [newest = assert.fail(), ...older] = await history.list();
+  assert.deepEqual([{ ...newest, summary: "about b" }, ...older], before);
+  assert.equal(newest.summary, "echo switched off");
+  assert.deepEqual(
+    (await history.newest()).map(({ inode, bytes }) => [inode, String(bytes)]),
+    [
+      ["7", "b"],
+      [null, "a"],
+    ],
+  );
+});
+
 test("recording the newest content again adds nothing; an older one becomes a separate entry", async (t) => {
   const history = openHistory(await temporaryFolder(t));
   await history.record(content("a"));

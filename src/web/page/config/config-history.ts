@@ -5,7 +5,7 @@ import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { alertLine, code, loading, nothing, row, WorkButton, withCode } from "../parts/elements.ts";
+import { alertLine, loading, nothing, row, WorkButton, withCode } from "../parts/elements.ts";
 import { Table } from "../parts/table.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -77,12 +77,6 @@ function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
   return h(
     "div",
     { class: "card plain" },
-    h(
-      "p",
-      {},
-      `${shown(entry.time)}, by ${shown(entry.source)}: ${shown(entry.summary)} `,
-      code(entry.sha256.slice(0, 12)),
-    ),
     h("h3", {}, "What it changed"),
     previous === null
       ? h("p", { class: "hint" }, "This is the oldest stored content.")

@@ -2,14 +2,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Opened {
-  /** null: no row was opened or closed yet. "": the row was closed. */
-  readonly open: string | null;
+  /** "": no row is open. */
+  readonly open: string;
   readonly part: string | null;
-  readonly put: (open: string, part?: string) => void;
+  readonly put: (open: string | null, part?: string) => void;
 }
 
-/** `at`: the view's address behind `#/`. */
-export function useOpened(at: string): Opened {
+/** `at`: the view's address behind `#/`. The row of a single name is open at first. */
+export function useOpened(at: string, names: readonly { readonly name: string }[]): Opened {
   const [given, setGiven] = useState(read);
   // False: a person opened it here, and sees it.
   const isLinked = useRef(true);
@@ -26,11 +26,11 @@ export function useOpened(at: string): Opened {
     return () => globalThis.removeEventListener?.("hashchange", follow);
   }, []);
   return {
-    open: given.get("open"),
+    open: given.get("open") ?? (names.length === 1 ? (names[0]?.name ?? "") : ""),
     part: given.get("part"),
     put(open, part) {
       isLinked.current = false;
-      const address = openedAddress(at, open, part);
+      const address = openedAddress(at, open ?? "", part);
       globalThis.history?.replaceState(null, "", address);
       setGiven(parametersOf(address));
     },

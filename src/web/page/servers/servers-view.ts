@@ -76,9 +76,9 @@ interface ServerTableProps extends ViewProps {
 function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
   const [typed, setTyped] = useState("");
   const [state, setState] = useState<string | null>(null);
-  const opened = useOpened("servers");
   const numbers = useNumbers(app);
   const { backends = [] } = status;
+  const opened = useOpened("servers", backends);
   const isMany = backends.length >= MANY;
   const causes = new Map(
     mergeTroubles(status).groups.flatMap(({ names, text }) => names.map((name) => [name, text] as const)),
@@ -111,8 +111,6 @@ function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
           pluralize(chosen.length, "server"),
           chosen,
         );
-  // Of one server there is nothing to choose.
-  const open = opened.open ?? (backends.length === 1 ? (backends[0]?.name ?? "") : "");
   return [
     isMany
       ? [
@@ -127,11 +125,9 @@ function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
       ...{
         label: "Servers",
         titles: TITLES,
-        opened: [open, (name: string | null) => opened.put(name ?? "")],
+        opened: [opened.open, opened.put],
       },
-      rows: found.map(({ backend, why }) =>
-        serverRow({ app, backend, why, now, opened, isOpen: open === backend.name, numbers }),
-      ),
+      rows: found.map(({ backend, why }) => serverRow({ app, backend, why, now, opened, numbers })),
     }),
     line(
       "hint",
@@ -149,11 +145,10 @@ interface ServerRowProps extends ViewProps {
   readonly why: string | null;
   readonly now: number;
   readonly opened: Opened;
-  readonly isOpen: boolean;
   readonly numbers: NumbersReport | null;
 }
 
-function serverRow({ app, backend, why, now, opened, isOpen, numbers }: ServerRowProps): TableRow {
+function serverRow({ app, backend, why, now, opened, numbers }: ServerRowProps): TableRow {
   const { name, enabled, tools } = backend;
   const { text, tone } = backendLabel(backend);
   const isAsleep = backend.phase === "Asleep";
@@ -164,7 +159,7 @@ function serverRow({ app, backend, why, now, opened, isOpen, numbers }: ServerRo
     cells: [
       shown(name),
       [
-        stateAndCause(tone, text, isOpen ? null : why),
+        stateAndCause(tone, text, opened.open === name ? null : why),
         isAsleep && start ? h(ActionButton, { key: "start", app, action: start }) : null,
         isAsleep ? h(ServerActions, { key: "actions", app, backend, isRow: true }) : null,
       ],

@@ -22,7 +22,7 @@ const TITLES = ["Share", "State", "Cable in use", "Read, written, last hour", "L
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
-  const opened = useOpened("shares");
+  const opened = useOpened("shares", status?.shares ?? []);
   const numbers = useNumbers(app);
   if (status === null) return loading();
   const { shares, global } = status;
@@ -31,12 +31,10 @@ export function SharesView({ app }: ViewProps): ComponentChild {
       "No share is configured.",
       h("p", {}, h("a", { href: "#/shares/add" }, "Add a share"), "."),
     );
-  // Of one share there is nothing to choose.
-  const open = opened.open ?? (shares.length === 1 ? (shares[0]?.name ?? "") : "");
   return h(Table, {
-    ...{ label: "Shares", titles: TITLES, opened: [open, (name: string | null) => opened.put(name ?? "")] },
+    ...{ label: "Shares", titles: TITLES, opened: [opened.open, opened.put] },
     rows: worstFirst(shares, (share) => shareLabel(share).tone).map((share) =>
-      shareRow({ app, share, global, now, isOpen: open === share.name, numbers }),
+      shareRow({ app, share, global, now, isOpen: opened.open === share.name, numbers }),
     ),
   });
 }
