@@ -22,7 +22,7 @@ type waitingLock struct {
 
 // awaitLock waits for the server's lock, for 10 s at most. Other programs of this machine get no conflicting one in this time. false: try again.
 func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err error) {
-	waits, isSent, err := n.requestLock(ctx, want)
+	requested, isSent, err := n.requestLock(ctx, want)
 	if !isSent {
 		if err != nil {
 			return false, err
@@ -35,9 +35,9 @@ func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err er
 		}
 	}
 	if err == nil {
-		err = waits.answer(ctx)
+		err = requested.answer(ctx)
 	}
-	isInterrupted, isGranted := n.takeAwaited(ctx, want, waits, err == nil)
+	isInterrupted, isGranted := n.endAwait(ctx, want, requested, err == nil)
 	switch {
 	case isGranted:
 		return true, nil
@@ -49,12 +49,13 @@ func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err er
 	return false, err
 }
 
-// requestLock adds the awaited lock to the table and requests it from the server, unless that needs others to be unlocked first.
-func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, isSent bool, err error) {
+// requestLock adds the awaited lock to the table and requests it from the server. !isSent: it has to be tried again, as a program of this machine
+// has the lock, or another one has to be unlocked first.
+func (n *node) requestLock(ctx context.Context, want lock) (requested waitingLock, isSent bool, err error) {
 	l := &n.locks
 	turn, err := l.order.enter(ctx, true)
 	if err != nil {
-		return waits, false, err
+		return requested, false, err
 	}
 	defer turn.leave()
 	l.mu.Lock()
@@ -62,24 +63,24 @@ func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, i
 	_, unlock, ranges := l.table.with(want).plan(l.atServer)
 	l.mu.Unlock()
 	if isTaken || len(unlock) > 0 || len(ranges) != 1 {
-		return waits, false, nil
+		return requested, false, nil
 	}
 	if err := n.openLockHandle(ctx, turn, want.by); err != nil {
-		return waits, false, err
+		return requested, false, err
 	}
 	l.mu.Lock()
 	l.table = append(l.table, want.awaited())
 	l.mu.Unlock()
 	lockHandle := l.lockHandle.Load()
-	waits, err = client.Do(ctx, n.share.client, changing, func(t client.Attempt) (waitingLock, error) {
+	requested, err = client.Do(ctx, n.share.client, changing, func(t client.Attempt) (waitingLock, error) {
 		file, err := lockHandle.openedOn(t.Conn)
 		if err != nil {
 			return waitingLock{}, err
 		}
-		waits, err := file.AwaitLock(ranges[0])
-		return waitingLock{waits, ranges[0], t.Conn}, err
+		waiting, err := file.AwaitLock(ranges[0])
+		return waitingLock{waiting, ranges[0], t.Conn}, err
 	}, func(late waitingLock) { late.Cancel() })
-	return waits, true, err
+	return requested, true, err
 }
 
 // answer waits for the server's answer. After 10 s, or when the program is interrupted, it sends a CANCEL.
@@ -98,31 +99,35 @@ func (w waitingLock) answer(ctx context.Context) error {
 	return (<-answered).Err
 }
 
-// takeAwaited turns the awaited lock into a granted one, or removes it from the table.
-func (n *node) takeAwaited(ctx context.Context, want lock, waits waitingLock, isAnswered bool) (isInterrupted, isGranted bool) {
+// endAwait removes the awaited lock from the table. If the server has granted it, the granted one takes its place; if the program was interrupted
+// before that, the server's lock is released again.
+func (n *node) endAwait(ctx context.Context, want lock, requested waitingLock, isAnswered bool) (isInterrupted, isGranted bool) {
 	l := &n.locks
 	turn, _ := l.order.enter(context.Background(), true)
 	defer turn.leave()
-	lockHandle := l.lockHandle.Load()
-	lockHandle.mu.Lock()
-	isGranted = isAnswered && lockHandle.conn == waits.on && lockHandle.lost == 0
-	lockHandle.mu.Unlock()
+	defer n.closeUnusedLockHandle()
+	isHeld := isAnswered && n.isConnected(requested)
 	l.mu.Lock()
 	i := slices.Index(l.table, want.awaited())
 	l.table = slices.Delete(slices.Clone(l.table), i, i+1)
-	if isGranted {
-		l.atServer = append(l.atServer, waits.at)
+	if isHeld {
+		l.atServer = append(l.atServer, requested.at)
 	}
 	next := l.table
 	l.announce()
 	l.mu.Unlock()
 	isInterrupted = ctx.Err() != nil
-	if isGranted {
-		if !isInterrupted {
-			next = next.with(want)
-		}
-		isGranted = n.relock(context.Background(), turn, next) == nil && !isInterrupted
+	if isHeld && !isInterrupted {
+		next = next.with(want)
 	}
-	n.closeUnusedLockHandle()
+	isGranted = isHeld && n.relock(context.Background(), turn, next) == nil && !isInterrupted
 	return isInterrupted, isGranted
+}
+
+// isConnected: the connection is still in use on which the lock was requested.
+func (n *node) isConnected(requested waitingLock) bool {
+	lockHandle := n.locks.lockHandle.Load()
+	lockHandle.mu.Lock()
+	defer lockHandle.mu.Unlock()
+	return lockHandle.conn == requested.on && lockHandle.lost == 0
 }
