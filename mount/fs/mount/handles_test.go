@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -129,10 +130,10 @@ func TestAFileLivesByAnyOfItsNames(t *testing.T) {
 func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 	m := newMount(t, patient).steady()
 	reused := 0
-	for i := range 20 {
+	for i := range 10 {
 		write(t, m.Theirs(fmt.Sprint(i)), "old")
 	}
-	for i := range 20 {
+	for i := range 10 {
 		here, theirs := m.here(fmt.Sprint(i)), m.Theirs(fmt.Sprint(i))
 		was, err := os.Stat(theirs)
 		rig.Must(t, err)
@@ -143,6 +144,7 @@ func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 		m.Cable.Set(false)
 		add(t, f, "ld")
 		m.Cable.Set(false)
+		time.Sleep(2 * wroteSlack)
 		rig.Must(t, os.Remove(theirs))
 		for until := time.Now().Add(time.Second); time.Now().Before(until); {
 			write(t, theirs, "new")
@@ -160,6 +162,64 @@ func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 		}
 	}
 	t.Logf("the number was given again %d times", reused)
+}
+
+// readThere reads a file as a program on the server does. If it has no creation time, Samba then sends the time of the last change as that.
+func (m *mounted) readThere(name string) {
+	m.T.Helper()
+	time.Sleep(20 * time.Millisecond)
+	_, err := os.ReadFile(m.Theirs(name))
+	rig.Must(m.T, err)
+}
+
+// A19: a file that this mount has changed is still the same after a lost connection, whatever its creation time looks like.
+func TestAnOpenFileThatWasChangedIsTheSameAfterALoss(t *testing.T) {
+	m := newMount(t, patient)
+	for _, name := range []string{"source", "resized", "allocated", "emptied", "opened", "copied"} {
+		m.put(name, 3000)
+	}
+	source := m.steady().open("source")
+	for name, change := range map[string]func(f *os.File) error{
+		"resized":   func(f *os.File) error { return f.Truncate(5) },
+		"allocated": func(f *os.File) error { return unix.Fallocate(int(f.Fd()), 0, 0, 5000) },
+		"emptied":   func(*os.File) error { return os.Truncate(m.here("emptied"), 0) },
+		"opened":    func(*os.File) error { openFile(t, m.here("opened"), os.O_WRONLY|os.O_TRUNC); return nil },
+		"copied": func(f *os.File) error {
+			_, err := unix.CopyFileRange(int(source.Fd()), nil, int(f.Fd()), nil, 10, 0)
+			return err
+		},
+	} {
+		f := openFile(t, m.here(name), os.O_RDWR)
+		time.Sleep(20 * time.Millisecond)
+		rig.Must(t, change(f))
+		m.readThere(name)
+		m.Cable.Set(false)
+		if _, err := f.WriteAt([]byte("go on"), 0); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(m.here(name)); err != nil || string(text[:min(5, len(text))]) != "go on" {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+	}
+}
+
+// A19: a file that got the number and the name of an earlier one can be opened, also while that is open here.
+func TestALaterFileOfItsNumberAndNameIsOpened(t *testing.T) {
+	m := newMount(t, patient).steady()
+	m.put("file", 100)
+	openFile(t, m.here("file"), os.O_RDWR)
+	for i := range 3 {
+		m.Cable.Set(true)
+		time.Sleep(20 * time.Millisecond)
+		// In place, so that the server gives the number again for sure.
+		want := m.put("file", 10+i)
+		m.readThere("file")
+		m.Cable.Set(false)
+		if got, err := os.ReadFile(m.here("file")); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d: %d bytes, %v", i, len(got), err)
+		}
+		rig.Must(t, isAt(m.open("file"), want, 0))
+	}
 }
 
 // A19: of a server that takes few open files, those are closed that no program uses or has locked.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/hanwen/go-fuse/v2/fs"
+
 	"mountaineer/mount/fs/identity"
 )
 
@@ -25,6 +27,18 @@ func (k *known) add(n *node, id uint64) {
 	if !slices.Contains(k.nodes[id], n) {
 		k.nodes[id] = append(k.nodes[id], n)
 	}
+}
+
+// find returns a node with that attr; nil: there is none.
+func (k *known) find(id uint64, attr fs.StableAttr) *node {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, each := range k.nodes[id] {
+		if each.StableAttr() == attr {
+			return each
+		}
+	}
+	return nil
 }
 
 func (k *known) remove(n *node) {

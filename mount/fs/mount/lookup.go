@@ -51,14 +51,18 @@ func (n *node) child(ctx context.Context, name string, info fileInfo) *fs.Inode 
 		return old.EmbeddedInode()
 	}
 	attr := n.attrFor(name, info)
+	// The library would answer a known node with that attr in place of a new one, also that of an earlier file with the same id and name.
+	for known := n.share.known.find(info.stat.FileId, attr); known != nil; known = n.share.known.find(info.stat.FileId, attr) {
+		if known.isSame(info) {
+			known.refresh(info)
+			return known.EmbeddedInode()
+		}
+		attr.Gen++
+	}
 	child := &node{share: n.share}
 	child.learn(info)
 	inode := n.NewInode(ctx, child, attr)
-	if known := inode.Operations().(*node); known != child {
-		known.refresh(info)
-	} else {
-		n.share.known.add(child, info.stat.FileId)
-	}
+	n.share.known.add(child, info.stat.FileId)
 	return inode
 }
 

@@ -84,8 +84,9 @@ func (n *node) last() (fileIdentity, *smb2.FileStat) {
 }
 
 func (n *node) isSame(info fileInfo) bool {
-	identity, stat := n.last()
-	return identity.isSame(info, stat)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.identity.isSame(info, n.stat, n.times.wrote)
 }
 
 // isFileOf: both nodes are the same file, by two names.

@@ -41,6 +41,9 @@ func statAt(t client.Attempt, path string) (fileInfo, error) {
 // lacksId: impacket's server lists files without ids, and only sends an id in the answer to an open.
 func (f fileInfo) lacksId() bool { return f.stat.FileId == 0 }
 
+// The error of times.wrote. The server keeps the file as long as it is open there, so that no other file gets its id so soon after a write.
+const wroteSlack = 100 * time.Millisecond
+
 // fileIdentity says which file a node is.
 type fileIdentity struct {
 	id              uint64
@@ -58,17 +61,18 @@ func (f fileInfo) identity() fileIdentity {
 	}
 }
 
-// isSame: info is of that file or folder, whose last known attributes are left. A file that was created since is a different one with a reused id. If
-// Samba does not know the creation time, it sends the earliest of the other times: that may change, and proves nothing if it is older than
-// before. For a folder the id suffices, as no bytes depend on it.
-func (s fileIdentity) isSame(info fileInfo, left *smb2.FileStat) bool {
+// isSame: info is of that file or folder, whose last known attributes are left, and which this mount has written since (times.wrote). A file that
+// was created after that is a different one with a reused id. If Samba does not know the creation time, it sends the earliest of the other times:
+// that may change, also by a write that is followed by a read, and proves nothing if it is older than before. For a folder the id suffices, as no
+// bytes depend on it.
+func (s fileIdentity) isSame(info fileInfo, left *smb2.FileStat, wrote time.Time) bool {
 	now, made := info.identity(), info.stat.CreationTime
 	switch {
 	case now.server != s.server || now.id != s.id || now.isFolder != s.isFolder || info.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true
-	case made.After(left.CreationTime) && made.After(left.ChangeTime):
+	case made.After(left.CreationTime) && made.After(left.ChangeTime) && made.After(wrote.Add(wroteSlack)):
 		return info.stat.EndOfFile == left.EndOfFile && info.stat.LastWriteTime.Equal(left.LastWriteTime)
 	}
 	return s.created == 0 || now.created == 0 || now.created == s.created
