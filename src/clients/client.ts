@@ -1,5 +1,6 @@
 // The programs that configure MCP servers in their own files: one row each, with everything that `import` and `connect`
 // need.
+import { access } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import table from "./clients.json" with { type: "json" };
@@ -166,6 +167,13 @@ export function pathOf(pattern: string, { userHome, environment, folder }: Clien
 /** The files of a client, the user's own first. They may not exist. */
 export function clientFiles(name: ClientName, surroundings: ClientSurroundings) {
   return CLIENTS[name].files.map((pattern) => pathOf(pattern, surroundings));
+}
+
+/** Whether a file of the client is there that is not a project's. */
+export async function hasOwnFile(name: ClientName, surroundings: ClientSurroundings): Promise<boolean> {
+  const own = clientFiles(name, surroundings).filter(({ isOfFolder }) => !isOfFolder);
+  const found = await Promise.allSettled(own.map(({ path }) => access(path)));
+  return found.some(({ status }) => status === "fulfilled");
 }
 
 /**

@@ -1,9 +1,8 @@
 // `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and
 // asks before it is written.
-import { access } from "node:fs/promises";
 import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
-import { CLIENTS, type ClientName, clientFiles, type OwnProgram } from "../../clients/client.ts";
+import { CLIENTS, type ClientName, hasOwnFile, type OwnProgram } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
 import { ownProgram } from "../../clients/client-entry.ts";
 import {
@@ -158,15 +157,6 @@ function showChange(
   return exit;
 }
 
-/** Whether a file of the client is in the user's home. */
-export async function hasOwnFile(client: ClientName): Promise<boolean> {
-  const { userHome } = findHomeContext(process.env);
-  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
-  const own = clientFiles(client, surroundings).filter(({ isOfFolder }) => !isOfFolder);
-  const found = await Promise.allSettled(own.map(({ path }) => access(path)));
-  return found.some(({ status }) => status === "fulfilled");
-}
-
 /** The client that a typed name means; null: the person chose neither. Without a terminal, and with `yes`, it is not asked. */
 export async function meantClient(
   context: Terminal,
@@ -174,7 +164,12 @@ export async function meantClient(
   yes: boolean,
 ): Promise<ClientName | null> {
   if (name !== "claude") return name;
-  const [desktop, code] = await Promise.all([hasOwnFile("claude"), hasOwnFile("claude-code")]);
+  const { userHome } = findHomeContext(process.env);
+  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
+  const [desktop, code] = await Promise.all([
+    hasOwnFile("claude", surroundings),
+    hasOwnFile("claude-code", surroundings),
+  ]);
   if (desktop !== code) {
     if (code) context.notify("claude is Claude Code here: Claude Desktop has no file");
     return desktop ? "claude" : "claude-code";

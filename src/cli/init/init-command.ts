@@ -1,7 +1,7 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { join } from "node:path";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
-import { CLIENT_NAMES } from "../../clients/client.ts";
+import { CLIENT_NAMES, hasOwnFile } from "../../clients/client.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
 import { freeNasName, newNas, shareTable } from "../../config/edit/new-share.ts";
@@ -18,7 +18,6 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { hasOwnFile } from "../clients/connect-client.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
@@ -116,7 +115,9 @@ async function promptPerson(
   const servers = await findServers(signal);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const { secrets } = await (await openSecrets(context)).list();
-  const clients = await Promise.all(CLIENT_NAMES.map(hasOwnFile));
+  const { userHome } = file.homeContext;
+  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
+  const clients = await Promise.all(CLIENT_NAMES.map((name) => hasOwnFile(name, surroundings)));
   const isNasTaken = await namesOfNas(file);
   const whatIsWrong = async (choices: InitChoices): Promise<string | null> => {
     const text = await textWith(file, before, choices, [], false);
