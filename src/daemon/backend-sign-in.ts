@@ -35,10 +35,7 @@ export function openBackendSignIn(options: {
   /** Forgets the account, and revokes its tokens where the server can. */
   const end = async ({ file, backend }: StoredAccount, server: Server | null, signal: AbortSignal) => {
     const grants = grantsOf({ file });
-    await signOut(
-      { backend, url: server?.url ?? null, auth: server?.auth ?? null },
-      { grants, clock, signal },
-    );
+    await signOut(requestAt(backend, server), { grants, clock, signal });
     await grants.remove(backend);
   };
 
@@ -79,9 +76,8 @@ export function openBackendSignIn(options: {
       const { backends, values } = await backendsOf(signal);
       // A backend that is no longer configured may have left a sign-in.
       const server = issuerOf(backends, values, backend);
-      const request = { backend, url: server?.url ?? null, auth: server?.auth ?? null };
       const grants = grantsOf(user === null ? {} : { file: grantFile(backend, user) });
-      const out = await signOut(request, { grants, clock, signal });
+      const out = await signOut(requestAt(backend, server), { grants, clock, signal });
       if (out === null && backends.every(({ name }) => name !== backend)) throw unknown(backend, backends);
       return { backend, was_signed_in: out !== null, revoked: out?.isRevoked ?? false };
     },
@@ -106,6 +102,8 @@ export function openBackendSignIn(options: {
     },
   };
 }
+
+const requestAt = (backend: string, server: Server | null) => ({ url: null, auth: null, ...server, backend });
 
 const hasAccounts = ({ accounts }: ServedBackend): boolean => accounts === "each";
 

@@ -8,6 +8,8 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { TASKS_SERVER } from "../../mcp/fixture-programs.ts";
+import { TASKS } from "../../mcp/fixtures/task-tools.ts";
 import { connectLight } from "../../mcp/light-client.ts";
 import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
@@ -101,7 +103,7 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
   for (const [name, token] of Object.entries(tokens)) await ends(run(["secret", "set", name], token), 0);
   await ends(run(["users", "secret", "set", "--owner", "key"], "for-the-owner"), 0);
   await ends(run(["users", "secret", "set", "ann", "key"], "for-ann"), 0);
-  const served = await serveHere({ home });
+  let served = await serveHere({ home });
   await eventually(async () => /own[\s\S]*far|far[\s\S]*own/.test((await run(["tools", "list"])).stdout));
   const url = `http://127.0.0.1:${port}/mcp`;
   const more = {
@@ -143,6 +145,11 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
       await writeFile(file, text);
       await ends(run(["reload"]), 0);
     },
+    async again(): Promise<void> {
+      await served.stop();
+      served = await serveHere({ home });
+      await eventually(async () => (await run(["tools", "list"])).stdout.includes("slow_compute"));
+    },
     /** The files of the home that hold the text. */
     async kept(text: string): Promise<string[]> {
       const files = await readdir(home, { recursive: true, withFileTypes: true });
@@ -162,7 +169,6 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
     url,
     run,
     tokens,
-    served,
     [Symbol.asyncDispose]: async () => void (await served.stop()),
   };
 }
@@ -295,6 +301,38 @@ test(
           { type: "text", text },
         ]);
     }
+    // Tasks of the next generation, whose ids a server gives on its own.
+    const server = `[backends.modern]\naccounts = "each"\ncommand = "${process.execPath}"\nargs = ["${TASKS_SERVER}"]\n`;
+    await b.write((await readFile(b.file, "utf8")) + server);
+    await eventually(async () => (await b.run(["tools", "list"])).stdout.includes("slow_compute"));
+    const modern = (name: "ann" | "ben", method: string, params: Record<string, unknown>) => {
+      const headers = { authorization: `Bearer ${b.tokens[name]}` };
+      return ask(b.url, method, params, { headers, capabilities: { extensions: { [TASKS]: {} } } });
+    };
+    const compute = { name: "slow_compute", arguments: { seconds: 600 } };
+    const made = [await modern("ann", "tools/call", compute), await modern("ben", "tools/call", compute)];
+    const [hers, his] = made.map(({ result }) => ({ taskId: result?.["taskId"] }));
+    const unknown = async (name: "ann" | "ben", params = {}) => {
+      for (const method of ["tasks/get", "tasks/update", "tasks/cancel"]) {
+        const { error } = await modern(name, method, { inputResponses: {}, ...params });
+        assert.match(`${error?.code} ${error?.message}`, /^-32602 Unknown task/);
+      }
+    };
+    await unknown("ben", hers);
+    await unknown("ann", his);
+    for (const [name, params] of [
+      ["ann", hers],
+      ["ben", his],
+    ] as const)
+      assert.equal((await modern(name, "tasks/get", { ...params })).result?.["status"], "working");
+    await b.again();
+    await unknown("ben", hers);
+    await unknown("ann", hers);
+    assert.equal(
+      (await modern("ben", "tasks/cancel", { ...his })).error?.code,
+      -32602,
+      "its process has ended",
+    );
     await using ann = await connected("ann");
     await using ben = await connected("ben");
     await assert.rejects(ben.request("resources/subscribe", { uri: "note:for-the-owner" }), /not found/);
@@ -322,5 +360,7 @@ test(
         `${method} ${JSON.stringify(sent ?? more)}`,
       );
     assert.match(await ann.call("far"), /^for-ann/, "Ann's session goes on");
+    await ends(b.run(["users", "remove", "ann"]), 0);
+    await unknown("ben", hers);
   },
 );

@@ -38,7 +38,7 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
     runCommand(args, { home, ...(stdin !== undefined && { input: stdin }) });
   const tokens = { ann: "anns-token-of-20-letters", ben: "bens-token-of-20-letters" };
   for (const [name, token] of Object.entries(tokens)) await ends(run(["secret", "set", name], token), 0);
-  const served = await serveHere({ home });
+  let served = await serveHere({ home });
   const url = `http://127.0.0.1:${port}/mcp`;
   const more = {
     /** Signs in on the command line, in the browser as the person of that name at the issuer. */
@@ -78,6 +78,13 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
     async write(text: string): Promise<void> {
       await writeFile(file, text);
       await ends(run(["reload"]), 0);
+    },
+    /** Ends the daemon, and all access tokens while nothing runs. */
+    async night(): Promise<void> {
+      await served.stop();
+      issuer.endAccessTokens();
+      served = await serveHere({ home });
+      await eventually(async () => (await run(["tools", "list"])).stdout.includes("whoami"));
     },
     kept: async () =>
       (await readdir(join(home, "sign-in"))).filter((name) => /-[0-9a-f]{32}\.json$/.test(name)),

@@ -86,6 +86,27 @@ test("E1 at a server with an account for each user, each signs in separately, an
   }
 });
 
+test("E1 the next morning no one is asked again, and a user whose login the issuer has ended is asked once", async (t) => {
+  // Three sign-ins, three renewals, and those of the owner and Ann: the rest is refused.
+  const refuses = { after: 8, status: 400, raw: '{"error":"invalid_grant"}' };
+  await using b = await startAccountHome(t, { "/token": refuses });
+  await b.login([], "owner-there");
+  await b.login(["--as", "ann", "--yes"], "ann-there");
+  await b.login(["--as", "ben", "--yes"], "ben-there");
+  await b.night();
+  assert.deepEqual([await b.whose(b.tokens.ann), await b.whose(b.tokens.ben)], ["ann-there", "ben-there"]);
+  assert.equal(b.issuer.count("/token"), 6, "each is renewed once");
+  await b.night();
+  assert.equal(await b.whose(b.tokens.ann), "ann-there");
+  const address = await b.address(b.tokens.ben);
+  for (let call = 0; call < 3; call += 1)
+    assert.match(await b.whose(b.tokens.ben), /does not renew the login: it answers invalid_grant; sign in/);
+  assert.equal(await b.address(b.tokens.ben), address);
+  assert.equal(b.issuer.count("/token"), 9, "the issuer is asked once");
+  assert.equal(await b.whose(b.tokens.ann), "ann-there");
+  assert.match(await b.called(), /^owner-there/);
+});
+
 interface Page {
   readonly status: number;
   readonly text: string;

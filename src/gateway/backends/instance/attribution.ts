@@ -135,7 +135,7 @@ export class GivenUpCalls {
     this.#calls.delete(id);
   }
 
-  clients(): readonly (ClientHandle | null)[] {
+  clients(): Iterable<ClientHandle | null> {
     this.#dropOld();
     return [...this.#calls.values()].map(({ client }) => client);
   }

@@ -151,13 +151,6 @@ export class InstanceCalls {
     this.#givenUp.heard();
   }
 
-  /** Whether only given-up calls make it unclear to which call a message belongs. */
-  mayBeGivenUp(streamOf: RpcId | null): boolean {
-    const without = attribute(streamOf, this.#options.owner, this.pending, []);
-    const isUnclear = without.kind === "nobody" && without.why === "unclear";
-    return !isUnclear && this.#givenUp.clients().length > 0;
-  }
-
   attribute(streamOf: RpcId | null): Attribution {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }

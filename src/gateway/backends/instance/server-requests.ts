@@ -155,9 +155,8 @@ export class ServerRequests {
     const addressee = this.#calls.attribute(streamOf);
     if (addressee.kind === "nobody") {
       if (addressee.why === "unclear") this.#calls.endIdle(streamOf);
-      const why = this.#calls.mayBeGivenUp(streamOf) ? ": a call that was given up may still be running" : "";
       const hint = `set instances = "per-client" for server ${this.#options.backend}`;
-      return errorReply(INVALID_REQUEST, `the client that this belongs to is unknown${why}; ${hint}`);
+      return errorReply(INVALID_REQUEST, `the client that this belongs to is unknown; ${hint}`);
     }
     return refusalFor(method, params, clientOf(addressee).capabilities) ?? addressee;
   }

@@ -1,5 +1,6 @@
 // Fetches for signing in: with a deadline and a size limit, only to allowed addresses, and through no redirect that could
 // carry a secret elsewhere.
+import { BlockList } from "node:net";
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
@@ -61,13 +62,26 @@ export function createBoundedFetch(bounds: FetchBounds): BoundedFetch {
   };
 }
 
+const HERE = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10", "fd00:ec2::254/128"];
+
+/** This machine, and neighbours without a name, as the metadata of clouds is. Home networks have their own issuers. */
+export function offLimits(): BlockList {
+  const list = new BlockList();
+  for (const [address = "", prefix] of HERE.map((one) => one.split("/")))
+    list.addSubnet(address, Number(prefix), address.includes(":") ? "ipv6" : "ipv4");
+  return list;
+}
+
 function createSingleFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
   return async (address, { method, headers = {}, body, isBodyUnread = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
       throw failed("never", `${shownAddress(address)} is not a sign-in address: it must be https`);
     }
-    const target = createHttpTarget({ url: url.href, headers: {}, clock, authorization: UNSIGNED });
+    const isNear = url.hostname === server.hostname || isLoopbackUrl(server);
+    const blockList = isNear ? undefined : offLimits();
+    const at = { url: url.href, headers: {}, clock, authorization: UNSIGNED };
+    const target = createHttpTarget({ ...at, blockList });
     if ("kind" in target) throw asFailed(target);
     const limit = new AbortController();
     const late = `${url.origin} gave no answer within ${DEADLINE_MS / 1000} s`;

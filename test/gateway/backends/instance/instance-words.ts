@@ -394,8 +394,6 @@ const messageIn = (reply: Reply | null | undefined): string =>
   reply != null && "error" in reply ? reply.error.message : "no error";
 
 const UNCLEAR = 'the client that this belongs to is unknown; set instances = "per-client" for server files';
-const LINGERS =
-  'the client that this belongs to is unknown: a call that was given up may still be running; set instances = "per-client" for server files';
 const replyTo = (world: World, id?: string): Reply | null => of(world).link.replyTo(idOf(id));
 const failure = (world: World): TransportFailure | null => {
   const { state } = of(world).instance.observed;
@@ -603,10 +601,6 @@ const facts: readonly Fact<World>[] = [
   [
     /^(\S+) has no owner$/,
     (world, id) => [replyTo(world, id), { error: { code: -32600, message: UNCLEAR } }],
-  ],
-  [
-    /^(\S+) may be of a call that was given up$/,
-    (world, id) => [replyTo(world, id), { error: { code: -32600, message: LINGERS } }],
   ],
   [
     /^(\S+) fails(?: with (-\d+))?(?: "(…)?(.*)")?$/,

@@ -39,23 +39,23 @@ an HTTP stream identifies the call, whatever other clients are there; for a call
   a server, a1 calls, b1 calls, asks 1 roots/list in a1: a1 was asked 1
   a1 answered, asks 2 roots/list in a1, asks 3 roots/list in 12345: 2 has no owner, 3 has no owner, b1 was asked 0
 B7 a call that was cancelled keeps its questions from another client until it is answered, or everything is silent
-  a server, a1 calls, b1 calls, a1 cancelled, asks 1 roots/list: 1 may be of a call that was given up
+  a server, a1 calls, b1 calls, a1 cancelled, asks 1 roots/list: 1 has no owner
   c1 calls, asks two roots/list: two has no owner
-  c1 answered, 59 times 900 ms and a message, b2 calls, asks late roots/list: late may be of a call that was given up
-  999 ms, asks later roots/list: later may be of a call that was given up, b2 was asked 0; 1 s, asks 2 roots/list: b2 was asked 1
+  c1 answered, 59 times 900 ms and a message, b2 calls, asks late roots/list: late has no owner
+  999 ms, asks later roots/list: later has no owner, b2 was asked 0; 1 s, asks 2 roots/list: b2 was asked 1
   a2 calls, a2 cancelled, a2 answered, asks 3 roots/list: b2 was asked 2, a2 was asked 0
 the time for its questions is bounded, whatever its deadline
-  a server, a1 calls for 0.1 s, 100 ms, b1 calls for 86400 s, 59999 ms, asks 1 roots/list: 1 fails "…a call that was given up may still be running"
+  a server, a1 calls for 0.1 s, 100 ms, b1 calls for 86400 s, 59999 ms, asks 1 roots/list: 1 has no owner
   1 ms, asks 2 roots/list: b1 was asked 1
-  a server, a1 calls for 300 s, 300 s, b1 calls for 86400 s, 59999 ms, asks 1 roots/list: 1 fails "…a call that was given up may still be running"
+  a server, a1 calls for 300 s, 300 s, b1 calls for 86400 s, 59999 ms, asks 1 roots/list: 1 has no owner
   1 ms, asks 2 roots/list: b1 was asked 1
-  a server, a1 calls for 400 s, 400 s, b1 calls for 86400 s, 399999 ms, asks 1 roots/list: 1 fails "…a call that was given up may still be running"
+  a server, a1 calls for 400 s, 400 s, b1 calls for 86400 s, 399999 ms, asks 1 roots/list: 1 has no owner
   1 ms, asks 2 roots/list: b1 was asked 1
-  a server, a1 calls for 86400 s, 86400 s, b1 calls for 86400 s, 599999 ms, asks 1 roots/list: 1 fails "…a call that was given up may still be running"
+  a server, a1 calls for 86400 s, 86400 s, b1 calls for 86400 s, 599999 ms, asks 1 roots/list: 1 has no owner
   1 ms, asks 2 roots/list: b1 was asked 1
 a call without work behind it keeps no question for long
   a server, hangs completion/complete, a1 calls completion/complete, b1 calls, a1 cancelled, asks 1 roots/list
-  : 1 may be of a call that was given up; 10 times 500 ms and a message, asks 2 roots/list: b1 was asked 1
+  : 1 has no owner; 10 times 500 ms and a message, asks 2 roots/list: b1 was asked 1
 an instance with an owner asks its owner, in a call or outside
   a server of a, asks 1 roots/list: a was asked 1; a1 calls, asks 2 roots/list: a1 was asked 1; a replies {"roots":[]}: 1 gets {"roots":[]}
 outside of any call it is withdrawn when its client goes, and the server gets an error

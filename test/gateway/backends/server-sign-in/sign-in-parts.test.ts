@@ -11,6 +11,7 @@ import {
   createBoundedFetch,
   isAboutServer,
   issuerMetadataAddresses,
+  offLimits,
   resourceMetadataAddresses,
   resourceOf,
   shownAddress,
@@ -28,6 +29,7 @@ import {
   createGrantSource,
   createMachineSource,
 } from "../../../../src/gateway/backends/server-sign-in/token-source.ts";
+import { createDial } from "../../../../src/gateway/backends/transports/http/dial.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { onLoopback } from "../../../support/on-loopback.ts";
@@ -116,6 +118,34 @@ test("E1 a server leads only to https addresses, and to this machine only from t
   assert.equal(shownAddress("https://login.example/a?token=hunter2#b"), "https://login.example/a");
   assert.ok(isSafeForTokens(remote) && isSafeForTokens(local));
   assert.ok(!isSafeForTokens(new URL("http://nas.example/mcp")));
+});
+
+test("E1 no name or address that a server gives leads to this machine, or to the metadata of a cloud", async (t) => {
+  const asked: unknown[] = [];
+  const here = await onLoopback(
+    t,
+    createServer().on("connection", (socket) => asked.push(socket.destroy())),
+  );
+  const { signal } = new AbortController();
+  const boundedFetch = createBoundedFetch({ server: new URL("https://mcp.example/mcp"), clock, signal });
+  for (const host of [
+    "0.0.0.0",
+    "[::]",
+    "[::ffff:0.0.0.0]",
+    "169.254.169.254",
+    "[fe80::1]",
+    "[fd00:ec2::254]",
+  ])
+    await assert.rejects(
+      boundedFetch(`https://${host}:${here}/`, { method: "GET" }),
+      /may not lead to this machine/,
+    );
+  // A name is judged by what it resolves to when it is dialled.
+  const url = new URL(`http://localhost:${here}`);
+  const dial = createDial({ url, proxy: null, hostHeader: undefined, blockList: offLimits() }, clock);
+  const outcome = await dial(signal);
+  assert.equal("how" in outcome && Object(outcome.error).code, "ERR_IP_BLOCKED");
+  assert.deepEqual(asked, []);
 });
 
 test("E1 answers are bounded, and redirects are not followed", async (t) => {

@@ -101,6 +101,15 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
   assert.equal(clock.pendingTimers, 0, "without a link nothing is renewed");
 });
 
+test("E1 a token that expired while nothing ran is renewed before it is sent", async (t) => {
+  const clock = createManualClock(Date.now());
+  const rig = await startSignInRig(t, {}, clock);
+  await rig.signIn();
+  await clock.advance(9 * HOUR_MS);
+  assert.ok(await isGood(rig, headerOf(await openSignIns(t, rig, { clock }).carried())));
+  assert.deepEqual([rig.authorization.count("/token refresh_token"), rig.server.refusals], [1, 1]);
+});
+
 test("E1 a token that is valid for longer than a timer can run is renewed near its end", async (t) => {
   const day = 24 * HOUR_MS;
   const clock = createManualClock(Date.now());

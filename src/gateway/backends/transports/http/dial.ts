@@ -1,6 +1,6 @@
 // Opens one connection to an HTTP server: TCP, the proxy if there is one, a tunnel through it, and TLS, all within one
 // deadline.
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { type BlockList, connect as connectTcp, isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { addressOf, type HttpProxy, hostAndPort } from "./proxy.ts";
@@ -31,10 +31,12 @@ interface Server {
   readonly proxy: HttpProxy | null;
   /** The configured `Host`; the certificate must be for that name instead of the address. */
   readonly hostHeader: string | undefined;
+  /** Addresses that are not connected to, also if a name resolves to one. A proxy resolves names itself. */
+  readonly blockList?: BlockList | undefined;
 }
 
 /** The returned function opens a connection each time, never rejects, and ends its attempt when the signal is aborted. */
-export function createDial({ url, proxy, hostHeader }: Server, clock: Clock): Dial {
+export function createDial({ url, proxy, hostHeader, blockList }: Server, clock: Clock): Dial {
   const named = hostHeader === undefined ? null : URL.parse(`https://${hostHeader}`);
   const secure = url.protocol === "https:" ? createTls(addressOf(named ?? url).host) : null;
   const secureProxy = proxy?.isSecure === true ? createTls(proxy.address.host) : null;
@@ -42,7 +44,7 @@ export function createDial({ url, proxy, hostHeader }: Server, clock: Clock): Di
     let how: NotConnected["how"] = "not connected";
     let at: NotConnected["at"] = proxy === null ? "server" : "proxy";
     let isTaken = false;
-    let socket: Socket = connectTcp(proxy?.address ?? addressOf(url));
+    let socket: Socket = connectTcp(proxy?.address ?? { ...addressOf(url), blockList });
     const end = (): void => void socket.destroy();
     signal.addEventListener("abort", end);
     using _ = clock.setTimer(CONNECT_TIMEOUT_MS, () => {

@@ -1,4 +1,5 @@
 // The address of an HTTP backend: writes the head of each request, and puts failures of its connections into words.
+import type { BlockList } from "node:net";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { userAgent } from "../../../../runtime/version.ts";
 import { type TransportFailure, transportFailure } from "../backend-transport.ts";
@@ -21,6 +22,7 @@ interface TargetOptions {
   readonly headers: Headers;
   readonly clock: Clock;
   readonly authorization: Pick<TransportAuthorization, "current">;
+  readonly blockList?: BlockList | undefined;
 }
 
 export type Headers = Readonly<Record<string, string>>;
@@ -71,10 +73,11 @@ export function createHttpTarget(options: TargetOptions) {
   const basic = basicOf(url);
   if (basic === null) return unusable("the user in its `url` is not percent-encoded UTF-8");
   let own = url.pathname + url.search;
-  const dial = createDial({ url, proxy, hostHeader: base["host"] }, options.clock);
+  const { clock, blockList } = options;
+  const dial = createDial({ url, proxy, hostHeader: base["host"], blockList }, clock);
   const isForwarded = proxy !== null && url.protocol === "http:";
   // A proxy that forwards requests may end its connection after each answer without announcing it, as tinyproxy does.
-  const connections = new Connections(dial, !isForwarded, options.clock);
+  const connections = new Connections(dial, !isForwarded, clock);
   if (isForwarded && proxy.authorization !== undefined) base["proxy-authorization"] = proxy.authorization;
   const name = proxy === null ? url.origin : `${url.origin} through the proxy ${proxy.name}`;
 
