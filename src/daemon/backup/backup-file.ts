@@ -36,11 +36,9 @@ export async function sealBackup(content: Buffer, passphrase: string): Promise<B
 
 /** The content. Rejects with `backup_refused`, which says whether the file is cut, changed, foreign or newer, or the passphrase wrong. */
 export async function openBackup(bytes: Buffer, passphrase: string): Promise<Buffer> {
-  const header = headerIn(bytes);
+  const { header, salt, nonce } = headerOf(bytes);
+  const key = await keyOf(passphrase, salt);
   const end = header.length;
-  const [, salt = "", nonceText = ""] = requireHeader(header);
-  const key = await keyOf(passphrase, Buffer.from(salt, "base64url"));
-  const nonce = Buffer.from(nonceText, "base64url");
   const bodyAt = end + LENGTH_BYTES + TAG_BYTES;
   if (bytes.length < bodyAt + TAG_BYTES) throw refused("it is cut short");
   const length = opened(bytes.subarray(end, bodyAt), key, nonce, header);
@@ -59,24 +57,21 @@ export async function readBackupFile(path: string): Promise<Buffer> {
     if (!found.isFile()) throw refused("it is not a regular file");
     if (found.size > MOST_BYTES) throw refused("it has more than 256 MiB");
     const bytes = await readFile(path);
-    requireHeader(headerIn(bytes));
+    headerOf(bytes);
     return bytes;
   } catch (error) {
     throw error instanceof MountaineerError ? error : refused(errorText(error));
   }
 }
 
-function headerIn(bytes: Buffer): Buffer {
+function headerOf(bytes: Buffer) {
   const first = bytes.subarray(0, LONGEST_HEADER);
-  return first.subarray(0, first.indexOf("\n") + 1 || first.length);
-}
-
-function requireHeader(header: Buffer): readonly string[] {
+  const header = first.subarray(0, first.indexOf("\n") + 1 || first.length);
   const [, version, salt, nonce] = HEADER.exec(header.toString("latin1")) ?? [];
   if (version === undefined) throw refused("it is foreign: Mountaineer did not write it");
   if (Number(version) > FORMAT) throw refused(`a newer version wrote it (format ${version})`);
   if (salt === undefined || nonce === undefined) throw refused("its first line is cut short, or was changed");
-  return [version, salt, nonce];
+  return { header, salt: Buffer.from(salt, "base64url"), nonce: Buffer.from(nonce, "base64url") };
 }
 
 export function refused(why: string): MountaineerError {

@@ -24,7 +24,7 @@ import type { Keyring } from "../../secrets/system-keyring.ts";
 import { recordBackup } from "../compose/last-backup.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
 import { mountedPaths, mountsIn } from "../purge.ts";
-import { BEGIN, MOST_BYTES, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
+import { BEGIN, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
 import {
   configNameIn,
   decodeContent,
@@ -64,7 +64,6 @@ export async function backUp(options: FileOptions & { readonly configPath: strin
   await requireBackupPath(file);
   const content = await readHome(home, configPath, signal);
   const bytes = await sealBackup(encodeContent(content), passphrase);
-  if (bytes.length > MOST_BYTES) throw refused("a backup has 256 MiB at most");
   await removeLeftovers(file);
   await writeDurably(file, bytes, { mode: 0o600, signal });
   await recordBackup(home);

@@ -12,11 +12,13 @@ import { sessionKeyring } from "../../secrets/sealed-file.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { openHome } from "../compose/home.ts";
 import { BACKED_UP_FOLDERS, backedUp } from "../home-files.ts";
-import { refused } from "./backup-file.ts";
+import { MOST_BYTES, refused } from "./backup-file.ts";
 import { openParts } from "./home-parts.ts";
 
 /** Of a backup, or of one of its files. More would take minutes and gigabytes to parse. */
 const MOST_OBJECTS = 1_000_000;
+/** The bytes of base64 for each byte, and what a file of a home has next to them in a backup at most. */
+const [BASE64, FRAME_BYTES] = [4 / 3, 1_000];
 /** How often a home is read whose configuration changes in the meantime. */
 const MOST_READS = 5;
 
@@ -81,7 +83,10 @@ export async function pathsIn(home: string): Promise<readonly string[]> {
   return (await Promise.all(lists)).flat();
 }
 
+/** Throws `backup_refused` if the backup would be larger than a restore reads. */
 export function encodeContent({ files, ...origin }: HomeContent): Buffer {
+  const most = [...files.values()].reduce((sum, { length }) => sum + length * BASE64 + FRAME_BYTES, 0);
+  if (most > MOST_BYTES) throw refused("a backup has 256 MiB at most");
   const all = [...files].map(([path, content]) => ({ path, content: content.toString("base64") }));
   return Buffer.from(JSON.stringify({ ...origin, files: all }));
 }

@@ -212,13 +212,17 @@ async function endedSince(
   return grantedIn(content, config).flatMap(([what, how]) => (still.get(what) === how ? [] : [what]));
 }
 
-/** Everything that a person may end: people, programs, approvals, and pins by server, each with what it is. */
+/** Everything that a person may end: tokens, programs, approvals, and pins by server, each with what it is. */
 function grantedIn(content: HomeContent, config: MountaineerConfig): readonly (readonly [string, string])[] {
   const { backends } = objectOf(sealedIn(content, "pins.sealed"));
   const pins: readonly unknown[][] = Array.isArray(backends) ? backends.filter(Array.isArray) : [];
+  const secrets = new Map(secretsIn(content.files.get("secrets.json")));
+  const storedAs = (token: SecretReference): string => secrets.get(storedName(token) ?? "") ?? "";
+  const { token_sha256: owner } = objectIn(content, "management.json");
   const runs = [...(approvalsOf(content)?.entries ?? [])].filter(([, { state }]) => state === "runs");
   return [
-    ...usersOf(config).map(({ name }) => [`the user ${name}`, ""] as const),
+    ...usersOf(config).map(({ name, token }) => [`the token of ${name}`, storedAs(token)] as const),
+    ...(typeof owner === "string" ? [["the management token", owner] as const] : []),
     ...grantsIn(content).map(([id, label]) => [`the program ${label} (${id})`, ""] as const),
     ...runs.map(([id, { whole }]) => [`the approval of ${id}`, JSON.stringify(whole)] as const),
     ...pins.map(([name, of]) => [`the pins of server ${String(name)}`, JSON.stringify(of)] as const),

@@ -322,6 +322,27 @@ test("F8 a backup or restore that is killed at any moment leaves the old file an
   assert.ok(at >= 20, `it was killed at ${at} moments`);
 });
 
+test("F8 a restore names what a person ended since the backup, also a token that was renewed", async (t) => {
+  const { folder, file, passphrase, restore } = await prepared(t);
+  const { home, cli } = await quietHome(folder, "home", "/bin/cat");
+  await writeFile(join(home, "session.key"), "of this home");
+  for (const name of ["ann", "ben", "cid"]) await cli(["users", "add", name, "-y"]);
+  const renewOwner = (token: string): Promise<void> =>
+    writeFile(join(home, "management.json"), JSON.stringify({ token_sha256: sha256Of(token) }));
+  await renewOwner("first");
+  assert.equal((await cli(["backup", file, ...passphrase])).code, 0);
+  const ended = async (): Promise<readonly string[]> => {
+    const { stderr } = await atTerminal([...restore, "--replace"], { home, answer: "no\n" });
+    assert.ok(!stderr.includes("whatever was ended"), stderr);
+    return /Was ended since.*\n((?: {2}.*\n)+)/.exec(stderr)?.[1]?.trim().split(/\n */) ?? [];
+  };
+  assert.deepEqual(await ended(), []);
+  await cli(["users", "renew", "ann", "--overlap", "0"]);
+  await cli(["users", "remove", "ben"]);
+  await renewOwner("second");
+  assert.deepEqual(await ended(), ["the token of ann", "the token of ben", "the management token"]);
+});
+
 test("F8 a damaged home is replaced too, and a passphrase is what a person can type again", async (t) => {
   const { folder, file, passphrase, restore } = await prepared(t);
   const { home, configFile, cli } = await quietHome(folder, "home", "/bin/cat");

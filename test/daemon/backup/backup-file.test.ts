@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openBackup, readBackupFile, sealBackup } from "../../../src/daemon/backup/backup-file.ts";
 import { openRestore } from "../../../src/daemon/backup/backup-home.ts";
-import { decodeContent } from "../../../src/daemon/backup/home-content.ts";
+import { decodeContent, encodeContent } from "../../../src/daemon/backup/home-content.ts";
 import { secretsIn } from "../../../src/daemon/backup/home-parts.ts";
 import { planRestore } from "../../../src/daemon/backup/plan-restore.ts";
 import { grantFile, readGrantFile } from "../../../src/gateway/backends/server-sign-in/grant-store.ts";
@@ -115,6 +115,8 @@ test("F8 only files that a home has are taken from a backup, each once", async (
   assert.throws(() => decodeContent(contentOf()), /has not one configuration/);
   assert.throws(() => decodeContent(Buffer.from("[".repeat(2e8))), /no home is in it/);
   assert.throws(() => decodeContent(Buffer.from("[]")), /no home is in it/);
+  const files = new Map([["fleet/ca.pem", Buffer.alloc(2 ** 29)]]);
+  assert.throws(() => encodeContent({ ...ORIGIN, context: CONTEXT, files }), /256 MiB at most/);
   const signIns = [null, "ann"].map((user) => named(`sign-in/${grantFile("notes", user)}.json`));
   const paths = ["/h", "/h/x", "/data/h/x", "/hx", "-v:/h:/y"];
   const text = (all: readonly string[]): string =>
