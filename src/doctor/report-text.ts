@@ -14,7 +14,7 @@ import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { createMountProgram } from "../mount-program/mount-program.ts";
-import { errorText, MountaineerError, valueOr } from "../runtime/errors.ts";
+import { errorText, recoverFrom, valueOr } from "../runtime/errors.ts";
 import { noopLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
@@ -114,14 +114,12 @@ function isDistinct(value: string): boolean {
 async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly string[]> {
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
   const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
-  try {
-    const inFile = (await store.list()).filter((secret) => secret.kept === "file");
-    const values = await Promise.all(inFile.map(({ name }) => store.get(name, limits)));
-    return values.filter((value) => value !== null);
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "secret_unavailable") return [];
-    throw error;
-  }
+  const listed = await store.list().catch(recoverFrom("secret_unavailable", []));
+  const inFile = listed.filter((secret) => secret.kept === "file");
+  const values = await Promise.all(
+    inFile.map(({ name }) => store.get(name, limits).catch(recoverFrom("secret_unavailable", null))),
+  );
+  return values.filter((value) => value !== null);
 }
 
 const IPV4 = /\b(?:\d{1,3}\.){3}\d{1,3}\b/g;

@@ -112,7 +112,7 @@ export function isExpectedError(error: unknown): boolean {
   return isOwnError(error) || isSystemError(error);
 }
 
-/** For `catch`: returns `instead` for an expected error, given by its system code or a predicate; rethrows all others. */
+/** For `catch`: returns `instead` for an expected error, given by its code or a predicate; rethrows all others. */
 export function recoverFrom<Value = undefined>(
   expected: string | readonly string[] | ((error: unknown) => boolean),
   instead?: Value,

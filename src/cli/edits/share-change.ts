@@ -148,7 +148,7 @@ export async function removeShare(context: CommandContext, wanted: Removal) {
   // If the daemon could not apply the file, it still runs the share.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount: before, link: null };
   // A share that is neither configured nor mounted is unknown.
-  const after = await unmountIt().catch(recoverFrom(isShareUnknown, null));
+  const after = await unmountIt().catch(recoverFrom("share_unknown", null));
   const isMounted = after !== null && !isUnmounted(after);
   if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
   for (const { code, title } of known?.conditions ?? [])
@@ -168,10 +168,6 @@ export async function removeShare(context: CommandContext, wanted: Removal) {
     /** null: the share stays mounted, or is of another machine. */
     link: isMounted || !isHere ? null : linkNow,
   } as const;
-}
-
-function isShareUnknown(error: unknown): boolean {
-  return error instanceof MountaineerError && error.code === "share_unknown";
 }
 
 export function isUnmounted({ result }: StepResult): boolean {

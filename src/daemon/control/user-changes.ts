@@ -8,7 +8,7 @@ import { newToken } from "../../config/edit/gateway-token.ts";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock as clock, isoTime } from "../../runtime/time/clock.ts";
 import { withLock } from "../../secrets/secret-store.ts";
@@ -70,10 +70,7 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
 
   /** A secret that is gone already keeps no other one. */
   const forget = async (names: readonly string[]): Promise<void> => {
-    for (const name of names)
-      await store.remove(name, signal).catch((error: unknown) => {
-        if (!hasCode(error, "secret_unknown")) throw error;
-      });
+    for (const name of names) await store.remove(name, signal).catch(recoverFrom("secret_unknown", null));
   };
 
   const orWarn = async (what: string, work: () => Promise<unknown>): Promise<void> => {
@@ -110,10 +107,7 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
         const ids = people.flatMap(({ programs }) => programs.map(({ id }) => id));
         const own = await openUserSecrets({ home, configPath });
         // A user whose token is lost gets a new one; what belonged to the lost one cannot be found.
-        const before = await own.ownerOf(name, signal).catch((error: unknown) => {
-          if (!hasCode(error, "secret_unavailable")) throw error;
-          return null;
-        });
+        const before = await own.ownerOf(name, signal).catch(recoverFrom("secret_unavailable", null));
         let unused: readonly string[] = [];
         const made = await withNewToken(name, async (config, secret) => {
           const { token, oldToken = null } = knownUser(config, name);
@@ -169,6 +163,3 @@ export function openUserChanges({ home, configPath, ...parts }: UserChangeParts)
       }),
   };
 }
-
-const hasCode = (error: unknown, code: string): boolean =>
-  error instanceof MountaineerError && error.code === code;

@@ -7,17 +7,13 @@ import { addTo, type Sums } from "./slots.ts";
 import { IMPACTS, KEYS, LEVELS, type LevelName, type Subject, TICK_MS } from "./subject.ts";
 
 const ROUTES = ["tb", "fallback", "none"] as const;
-const MARKS = [
-  ...([
-    ["moved_to_tb", "moved_to_tb"],
-    ["moved_to_fallback", "moved_to_fallback"],
-  ] as const),
-  ...([
-    ["waits", "waited"],
-    ["starts", "started"],
-    ["failures", "failed"],
-  ] as const),
-] as const;
+const MARKS: readonly (readonly [keyof typeof KEYS, Series["marks"][number]["kind"]])[] = [
+  ["moved_to_tb", "moved_to_tb"],
+  ["moved_to_fallback", "moved_to_fallback"],
+  ["waits", "waited"],
+  ["starts", "started"],
+  ["failures", "failed"],
+];
 const SPANS = {
   hour: { level: "hour", slots: 360 },
   day: { level: "day", slots: 288 },

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { MOST_BYTES } from "../../../src/daemon/numbers/numbers.ts";
 import { MOST_FILE_BYTES, SAVE_EVERY_MS } from "../../../src/daemon/numbers/numbers-file.ts";
-import { MOST_UNSAVED_BYTES, Subject } from "../../../src/daemon/numbers/subject.ts";
+import { MOST_UNSAVED_BYTES, Subject, TICK_MS } from "../../../src/daemon/numbers/subject.ts";
 import { bucketOf, middleOf } from "../../../src/gateway/telemetry/latency-buckets.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -64,8 +64,12 @@ test("F9 counts are appended to the file within five minutes; without a count no
   assert.equal(ino, first.ino, "appended");
   assert.ok(size - first.size < 600, `${size - first.size} bytes for eight hours without a call`);
   // Replaced once it has grown.
+  const durations = Array.from({ length: 40 }, (_, nth) => 2 ** (nth / 4));
   await eventually(async () => {
-    b.called("files", [8, 80, 800]);
+    for (let tick = 0; tick < 25; tick++) {
+      b.called("files", durations);
+      b.play(TICK_MS);
+    }
     b.now.mount = { bytesUp: 0, bytesDown: b.clock.wallMs(), pauses: 0 };
     await save(b);
     return (await stat(b.path)).ino !== ino;
