@@ -48,6 +48,8 @@ type names struct {
 	// When names have changed, and all of them: an older listing is outdated for these names.
 	changedAt    map[string]time.Time
 	allChangedAt time.Time
+	// The ids of files that a program on this machine has removed, until the server confirms or restores them (removeName).
+	removed map[string]uint64
 
 	misses   int
 	missedAt time.Time
@@ -285,6 +287,13 @@ func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, s *su
 	for name, at := range f.changedAt {
 		if !at.Before(asked) {
 			f.invalidate(name)
+		}
+	}
+	for name, id := range f.removed {
+		if each, ok := entries[name]; ok && each.stat != nil && each.stat.FileId == id {
+			f.invalidate(name)
+		} else if f.changedAt[name].Before(asked) {
+			delete(f.removed, name)
 		}
 	}
 	f.unsubscribedUntil = now.Add(now.Sub(asked) + attributesFor)

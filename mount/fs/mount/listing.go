@@ -60,7 +60,7 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		l.at++
 		each := l.entries[i]
 		name := l.node.share.characters.fromServer(each.stat.FileName)
-		if isHidden(name) {
+		if isHidden(name) || l.node.confirmRemoval(ctx, name, each, reading) {
 			continue
 		}
 		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.stat.FileId, uint64(l.at))}

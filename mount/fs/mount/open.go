@@ -177,7 +177,8 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 	mark := newMark()
 	info, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
 		stat, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
-		if t.IsRetry && isTaken(err) {
+		if isTaken(err) {
+			// Samba also says so of a folder that is removed but still open. Then findMade fails with deletePending.
 			stat, err = mark.findMade(t.Conn, path, err)
 		}
 		return infoOrError(t.Conn, stat, err)

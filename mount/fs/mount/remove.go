@@ -26,7 +26,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 		child.awaitCloses(ctx)
 	}
 	n.share.folders.release(child)
-	err = n.share.remove(ctx, path, true, child)
+	err = n.removeName(ctx, name, path, true, child)
 	n.nameChanged(name)
 	return errnoOf(err)
 }
@@ -48,7 +48,7 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 			child.addHidden(hidden)
 		}
 	} else {
-		err = n.share.remove(ctx, path, false, child)
+		err = n.removeName(ctx, name, path, false, child)
 	}
 	if child != nil {
 		// Its number of links is outdated.

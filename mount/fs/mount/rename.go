@@ -44,7 +44,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		replaced = nil
 	}
 	isReplacing := flags&renameNoReplace == 0
-	hidden, err := n.share.prepareReplace(ctx, to, replaced, isReplacing)
+	hidden, err := into.prepareReplace(ctx, newName, to, replaced, isReplacing)
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -68,15 +68,15 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 
 // prepareReplace removes a folder that a rename replaces, as SMB replaces not even an empty one. An open file gets a second, hidden name if the
 // server has hard links; otherwise it is lost with its connection.
-func (s *Share) prepareReplace(ctx context.Context, path string, replaced *node, isReplacing bool) (hidden string, err error) {
+func (n *node) prepareReplace(ctx context.Context, name, path string, replaced *node, isReplacing bool) (hidden string, err error) {
 	switch {
 	case replaced == nil:
 	case replaced.isFolder() && !isReplacing:
 		err = syscall.EEXIST
 	case replaced.isFolder():
-		err = s.remove(ctx, path, true, replaced)
+		err = n.removeName(ctx, name, path, true, replaced)
 	case isReplacing && replaced.isOpen(ctx):
-		hidden, _ = s.hide(ctx, path, replaced, func(t client.Attempt, hidden string) error { return t.Share.Link(path, hidden) })
+		hidden, _ = n.share.hide(ctx, path, replaced, func(t client.Attempt, hidden string) error { return t.Share.Link(path, hidden) })
 	}
 	return hidden, err
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	smb2 "github.com/cloudsoda/go-smb2"
 	"golang.org/x/sys/unix"
 
 	"mountaineer/mount/fs/client"
@@ -143,6 +145,63 @@ func TestANameIsFreeOnceItsFileIsRemoved(t *testing.T) {
 		rig.Must(t, os.Remove(m.here("lock")))
 	}
 	m.has(map[string]string{})
+}
+
+// A18: a removed file or folder is gone here, although another client has it open, and Samba lists it until that closes it.
+func TestWhatIsRemovedHereIsGoneWhileAnotherClientHasItOpen(t *testing.T) {
+	for name, isRestored := range map[string]bool{"folder": false, "restored": true, "file": false} {
+		m := newMount(t, patient)
+		other := mountOf(t, m.Rig, patient).connected(client.Files).Share
+		var held smb2.Opened
+		var err error
+		if name == "file" {
+			write(t, m.here(name), "text")
+			held, err = other.OpenAt(name, smb2.AccessRead, smb2.MustExist, smb2.LeaseKey{})
+		} else {
+			rig.Must(t, os.Mkdir(m.here(name), 0o755))
+			held, err = other.OpenFolder(name)
+		}
+		rig.Must(t, err)
+		lists := func(want ...string) {
+			t.Helper()
+			var got []string
+			entries, err := os.ReadDir(m.folder)
+			for _, each := range entries {
+				got = append(got, each.Name())
+			}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: the folder has %q, %v", name, got, err)
+			}
+		}
+		lists(name)
+		rig.Must(t, os.Remove(m.here(name)))
+		for range 2 * missesBefore {
+			if _, err := os.Lstat(m.here(name)); !errors.Is(err, syscall.ENOENT) {
+				t.Errorf("%s: stat: %v", name, err)
+			}
+			lists()
+		}
+		if err := os.WriteFile(m.here(name+"/new"), nil, 0o644); !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("%s: a file in it: %v", name, err)
+		}
+		if err := os.Mkdir(m.here(name), 0o755); !errors.Is(err, syscall.EBUSY) {
+			t.Errorf("%s: another folder of its name: %v", name, err)
+		}
+		if isRestored {
+			write(t, m.Theirs("restored/theirs"), "in time")
+		}
+		// It fails for a folder with files in it.
+		_, err = held.Close()
+		if isRestored {
+			lists(name)
+			m.has(map[string]string{"restored/theirs": "in time"})
+			continue
+		}
+		rig.Must(t, err)
+		lists()
+		rig.Must(t, os.Mkdir(m.here(name), 0o755))
+		lists(name)
+	}
 }
 
 func TestOneOfTwoClientsMakesAFile(t *testing.T) {
