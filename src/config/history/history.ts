@@ -31,7 +31,7 @@ export interface AcceptedContent {
   readonly time: string;
   /** The inode of the file that holds the content. Absent: not known. */
   readonly inode?: string | undefined;
-  /** Only gives the newest entry this summary, if it has this content. */
+  /** Only adds this summary to that of the newest entry, if it has this content. */
   readonly isRemark?: boolean;
 }
 
@@ -152,7 +152,10 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   async function newest(): Promise<Stored[]> {
     const { stored } = await readAll(folder);
     const { owns } = await findHistoryOwner(configPath, stored, realPath);
-    return stored.filter(owns).slice(0, RETAINED_ENTRIES);
+    const own = stored.filter(owns);
+    // A process that was killed while it replaced an entry has left both.
+    const isOwn = ({ entry }: Stored, at: number) => entry.sha256 !== own[at - 1]?.entry.sha256;
+    return own.filter(isOwn).slice(0, RETAINED_ENTRIES);
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
@@ -181,7 +184,10 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     if (isRemark ? same.length === 0 : same.some(({ inode }) => inode === (content.inode ?? inode)))
       return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
-    const summary = content.summary.slice(0, LONGEST_SUMMARY);
+    const whole = isRemark ? `${same[0]?.entry.summary}; ${content.summary}` : content.summary;
+    // Why an entry was made is kept, and so are the last remarks.
+    const isLong = whole.length > LONGEST_SUMMARY;
+    const summary = isLong ? `${whole.slice(0, 247)} … ${whole.slice(-250)}` : whole;
     const inode = content.inode ?? same[0]?.inode ?? undefined;
     const where = { path: configPath, realPath: file.realPath ?? undefined, inode };
     const earlier = isRemark ? { ...same[0]?.entry, summary } : same[0]?.entry;

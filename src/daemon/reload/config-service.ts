@@ -132,7 +132,7 @@ export function createConfigService(options: ConfigServiceOptions) {
       const newest = await stored.entry(0).catch(() => null);
       if (newest === null) return;
       const at = new Date(clock.wallMs());
-      const summary = `${newest.summary}; ${localDay(at)} ${localClock(at)} ${text}`;
+      const summary = `${localDay(at)} ${localClock(at)} ${text}`;
       await stored
         .record({ ...newest, summary, isRemark: true })
         .catch((error: unknown) =>

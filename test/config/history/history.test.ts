@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
-import { mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { applyPatch } from "diff";
 import {
@@ -72,7 +72,7 @@ test("a remark changes only the newest entry's summary, and never adds an entry:
   await history.record(remark("b"));
   const [newest = assert.fail(), ...older] = await history.list();
   assert.deepEqual([{ ...newest, summary: "about b" }, ...older], before);
-  assert.equal(newest.summary, "echo switched off");
+  assert.equal(newest.summary, "about b; echo switched off");
   assert.deepEqual(
     (await history.newest()).map(({ inode, bytes }) => [inode, String(bytes)]),
     [
@@ -80,6 +80,28 @@ test("a remark changes only the newest entry's summary, and never adds an entry:
       [null, "a"],
     ],
   );
+  // Two at once, and more than a summary holds: why the entry was made stays, and so do the last ones.
+  await Promise.all([history.record(remark("b")), history.record(remark("b"))]);
+  assert.equal((await history.list())[0]?.summary, `about b${"; echo switched off".repeat(3)}`);
+  for (let count = 0; count < 40; count += 1) await history.record(remark("b"));
+  await history.record({ ...remark("b"), summary: "echo switched on" });
+  const summary = (await history.list())[0]?.summary ?? "";
+  assert.match(summary, /^about b; echo .* … .*; echo switched off; echo switched on$/);
+  assert.ok(summary.length <= 500);
+});
+
+test("a process that was killed within a remark leaves one entry: a rollback goes where it went", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  for (const text of ["a", "b"]) await history.record(content(text));
+  const [newest = assert.fail()] = await history.newest();
+  const later = basename(newest.file).replace(/^\d{10}/, "0000000003");
+  await copyFile(newest.file, join(dirname(newest.file), later));
+  assert.deepEqual(
+    (await history.list()).map(({ summary }) => summary),
+    ["about b", "about a"],
+  );
+  assert.equal(String((await history.entry(1)).bytes), "a");
 });
 
 test("recording the newest content again adds nothing; an older one becomes a separate entry", async (t) => {
