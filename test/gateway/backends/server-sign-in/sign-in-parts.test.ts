@@ -136,16 +136,20 @@ test("E1 no name or address that a server gives leads to this machine, or to the
     "[fe80::1]",
     "[fd00:ec2::254]",
   ])
-    await assert.rejects(
-      boundedFetch(`https://${host}:${here}/`, { method: "GET" }),
-      /may not lead to this machine/,
-    );
+    await assert.rejects(boundedFetch(`https://${host}:${here}/`, { method: "GET" }), {
+      message: /may not lead to this machine/,
+      hint: /^if both are yours, give them one host name/,
+    });
   // A name is judged by what it resolves to when it is dialled.
   const url = new URL(`http://localhost:${here}`);
   const dial = createDial({ url, proxy: null, hostHeader: undefined, blockList: offLimits() }, clock);
   const outcome = await dial(signal);
   assert.equal("how" in outcome && Object(outcome.error).code, "ERR_IP_BLOCKED");
   assert.deepEqual(asked, []);
+  // An issuer with the server's own host name, which a person has configured, may be here.
+  const own = createBoundedFetch({ server: new URL("https://0.0.0.0/mcp"), clock, signal });
+  await assert.rejects(own(`https://0.0.0.0:${here}/`, { method: "GET" }));
+  assert.equal(asked.length, 1);
 });
 
 test("E1 answers are bounded, and redirects are not followed", async (t) => {

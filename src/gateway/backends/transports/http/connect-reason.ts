@@ -33,7 +33,10 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
   EHOSTUNREACH: NO_ROUTE,
   ENETUNREACH: NO_ROUTE,
   ETIMEDOUT: { text: "it does not answer", isUnreachable: true },
-  ERR_IP_BLOCKED: { text: "a server elsewhere may not lead to this machine" },
+  ERR_IP_BLOCKED: {
+    text: "a server elsewhere may not lead to this machine",
+    hint: "if both are yours, give them one host name, with two ports or paths",
+  },
   ECONNRESET: { text: "it ended the connection at once" },
   EPROTO: NO_TLS,
   ERR_SSL: NO_TLS,
