@@ -58,7 +58,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 				return struct{}{}, err
 			}
 			n.locks.rememberBytes(nil, 0)
-			return struct{}{}, n.resized(t, size, file.Resize(size))
+			return struct{}{}, n.resized(t, time.Now(), size, file.Resize(size))
 		})
 		return err
 	}
@@ -84,13 +84,13 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	return err
 }
 
-// resized: a new length was sent. One without an answer also counts: it may still take effect (checkRetry).
-func (n *node) resized(t client.Attempt, size int64, err error) error {
+// resized: a new length was sent at that time. One without an answer also counts: it may still take effect (checkRetry).
+func (n *node) resized(t client.Attempt, sent time.Time, size int64, err error) error {
 	switch {
 	case err == nil:
-		n.writeAnswered(t.Conn, size, true)
+		n.writeAnswered(t.Conn, time.Now(), size, true)
 	case smb.IsLoss(err):
-		n.writeAnswered(t.Conn, 0, false)
+		n.writeAnswered(t.Conn, sent, 0, false)
 	}
 	return err
 }
@@ -117,7 +117,7 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 			return struct{}{}, err
 		}
 		n.locks.rememberBytes(nil, 0)
-		return struct{}{}, n.resized(t, end, file.Resize(end))
+		return struct{}{}, n.resized(t, time.Now(), end, file.Resize(end))
 	})
 	n.contentChanged()
 	return errnoOf(err)

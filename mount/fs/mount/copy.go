@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -66,9 +67,10 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 		if err := h.checkRetry(t, file); err != nil {
 			return 0, err
 		}
+		sent := time.Now()
 		copied, err := h.node.share.copies.copy(t, source, file, offIn, offOut, int(left))
 		if copied > 0 || smb.IsLoss(err) {
-			h.wroteOn(t, offOut, int(copied))
+			h.wroteOn(t, sent, offOut, int(copied), err)
 		}
 		return copied, err
 	})

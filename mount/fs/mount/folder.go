@@ -80,6 +80,13 @@ func (f *names) noteChange(name string) {
 	}
 }
 
+// isThere: the server has a file of that name, also if one was removed.
+func (f *names) isThere(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.removed, name)
+}
+
 // hasChangedSince: a listing of that time is outdated for that name.
 func (f *names) hasChangedSince(asked time.Time, name string) bool {
 	f.mu.Lock()

@@ -135,8 +135,6 @@ func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 	}
 	for i := range 10 {
 		here, theirs := m.here(fmt.Sprint(i)), m.Theirs(fmt.Sprint(i))
-		was, err := os.Stat(theirs)
-		rig.Must(t, err)
 		f := openFile(t, here, os.O_RDWR)
 		add(t, f, "o")
 		back := time.Unix(1_000_000_000, 0)
@@ -145,14 +143,8 @@ func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 		add(t, f, "ld")
 		m.Cable.Set(false)
 		time.Sleep(2 * wroteSlack)
-		rig.Must(t, os.Remove(theirs))
-		for until := time.Now().Add(time.Second); time.Now().Before(until); {
-			write(t, theirs, "new")
-			if now, err := os.Stat(theirs); err == nil && os.SameFile(was, now) {
-				reused++
-				break
-			}
-			rig.Must(t, os.Remove(theirs))
+		if m.replaceThere(fmt.Sprint(i)) {
+			reused++
 		}
 		if _, err := f.WriteAt([]byte("old"), 0); !errors.Is(err, syscall.ESTALE) {
 			t.Errorf("%d: %v", i, err)
@@ -162,6 +154,44 @@ func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 		}
 	}
 	t.Logf("the number was given again %d times", reused)
+}
+
+// replaceThere replaces a file by another one, which has the text new. isReused: the server gave it the number of the first one.
+func (m *mounted) replaceThere(name string) (isReused bool) {
+	m.T.Helper()
+	was, err := os.Stat(m.Theirs(name))
+	rig.Must(m.T, err)
+	for until := time.Now().Add(time.Second); time.Now().Before(until) && !isReused; {
+		rig.Must(m.T, os.Remove(m.Theirs(name)))
+		write(m.T, m.Theirs(name), "new")
+		now, err := os.Stat(m.Theirs(name))
+		isReused = err == nil && os.SameFile(was, now)
+	}
+	return isReused
+}
+
+// A14: a write is not sent again into a later file of the number, which the server gave before the program knew that the connection is lost.
+func TestAWriteInFlightIsNotForALaterFileOfItsNumber(t *testing.T) {
+	for name, change := range map[string]func(f *os.File) error{
+		"write":  func(f *os.File) error { _, err := f.WriteAt([]byte("old"), 0); return err },
+		"resize": func(f *os.File) error { return f.Truncate(1) },
+	} {
+		m := newMount(t, patient).steady()
+		write(t, m.Theirs(name), "old file")
+		f, answered := openFile(t, m.here(name), os.O_RDWR), make(chan error, 1)
+		m.Cable.Hold(true)
+		go func() { answered <- change(f) }()
+		time.Sleep(2 * wroteSlack)
+		m.Cable.CloseFar()
+		time.Sleep(2 * wroteSlack)
+		isReused := m.replaceThere(name)
+		time.Sleep(2 * wroteSlack)
+		m.Cable.Hold(false)
+		err := <-answered
+		if text, e := os.ReadFile(m.Theirs(name)); !errors.Is(err, syscall.ESTALE) || e != nil || string(text) != "new" {
+			t.Errorf("%s: %v, and the new file has %q, %v (the number was given again: %v)", name, err, text, e, isReused)
+		}
+	}
 }
 
 // readThere reads a file as a program on the server does. If it has no creation time, Samba then sends the time of the last change as that.

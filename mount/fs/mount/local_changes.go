@@ -69,19 +69,18 @@ func (n *node) confirmRemoval(ctx context.Context, name string, listed fileInfo,
 	}
 	_, err := atName(ctx, n, name, use, statAt)
 	if err == nil {
-		n.names.mu.Lock()
-		delete(n.names.removed, name)
-		n.names.mu.Unlock()
+		n.names.isThere(name)
 	}
 	return smb.StatusOf(err) == deletePending || isAbsent(err)
 }
 
-// writeAnswered: the server has answered a write that ends there, or a resize to that length.
-func (n *node) writeAnswered(c *client.Conn, end int64, isResize bool) {
+// writeAnswered: the server has answered a write that ends there, or a resize to that length. at is when it answered, or when the request was sent
+// that got no answer: the server may have closed the file any time after that.
+func (n *node) writeAnswered(c *client.Conn, at time.Time, end int64, isResize bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// As precise as the server keeps it.
-	n.times.wrote = time.Now().Add(c.ClockAhead).Truncate(100)
+	n.times.wrote = at.Add(c.ClockAhead).Truncate(100)
 	if isResize || end > n.stat.EndOfFile {
 		stat := *n.stat
 		stat.EndOfFile = end

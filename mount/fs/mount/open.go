@@ -72,7 +72,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	file := child.Operations().(*node)
 	h := newHandle(file, flags)
 	if flags&syscall.O_TRUNC != 0 && !created.IsNew {
-		file.writeAnswered(created.conn, 0, false)
+		file.writeAnswered(created.conn, time.Now(), 0, false)
 		h.isDirty.Store(true)
 	}
 	file.useLease(path, c.key)

@@ -10,7 +10,7 @@ import (
 // write, updated after 2 s, until the close. So the shown time is that of the last write by this mount, by the server's clock, until that was
 // sent to the server, the server has closed the file, or another client has written.
 type times struct {
-	wrote time.Time // the last answered write whose time the server does not have; zero: none
+	wrote time.Time // the last write whose time the server does not have, when it was answered, else sent; zero: none
 	set   time.Time // when this mount last set a time
 }
 

@@ -58,8 +58,9 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 				return 0, err
 			}
 			h.node.locks.rememberBytes(data, off)
+			sent := time.Now()
 			n, err := writeAll(file, data, off)
-			h.wroteOn(t, off, n)
+			h.wroteOn(t, sent, off, n, err)
 			return n, err
 		}
 	}
@@ -69,13 +70,17 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 	})
 }
 
-// wroteOn: a write was sent, of which the server has confirmed n bytes at off. One without an answer also counts: it may still take effect.
-func (h *handle) wroteOn(t client.Attempt, off int64, n int) {
+// wroteOn: a write was sent at that time, of which the server has confirmed n bytes at off. One without an answer also counts: it may still take effect.
+func (h *handle) wroteOn(t client.Attempt, sent time.Time, off int64, n int, err error) {
 	end := off + int64(n)
 	if n == 0 {
 		end = 0 // The file has not grown.
 	}
-	h.node.writeAnswered(t.Conn, end, false)
+	at := time.Now()
+	if smb.IsLoss(err) {
+		at = sent
+	}
+	h.node.writeAnswered(t.Conn, at, end, false)
 	h.node.locks.growKnown(end)
 	started := t.Server().Started
 	h.unsynced.CompareAndSwap(nil, &started)
@@ -141,13 +146,14 @@ func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Han
 			end = info.stat.EndOfFile
 		}
 		h.node.locks.rememberBytes(data[written:], end+int64(written))
+		sent := time.Now()
 		n, err := writeAll(file, data[written:], end+int64(written))
 		n += written
 		if n == 0 && smb.StatusOf(err) == lockConflict {
 			end = -1
 			return 0, err
 		}
-		h.wroteOn(t, end, n)
+		h.wroteOn(t, sent, end, n, err)
 		if err == nil && end != off {
 			// The kernel has the bytes at off in its pages, which are locked until it has this answer.
 			safely.Go(func() { h.node.dropPages(min(end, off)) })

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -202,6 +203,24 @@ func TestWhatIsRemovedHereIsGoneWhileAnotherClientHasItOpen(t *testing.T) {
 		rig.Must(t, os.Mkdir(m.here(name), 0o755))
 		lists(name)
 	}
+}
+
+// F5: a file that has the name and the number of a removed one is found in the cached listing, as any other.
+func TestAFileOfARemovedNameAndNumberIsListedAsAnyOther(t *testing.T) {
+	m := newMount(t, patient)
+	m.put("file", 5)
+	_, err := os.ReadDir(m.folder)
+	rig.Must(t, err)
+	rig.Must(t, os.Link(m.Theirs("file"), m.Theirs("other")))
+	rig.Must(t, os.Remove(m.here("file")))
+	rig.Must(t, os.Rename(m.Theirs("other"), m.Theirs("file")))
+	_, err = os.Lstat(m.here("file"))
+	rig.Must(t, err)
+	rig.Eventually(t, "an answer from the listing", func() bool {
+		rig.Must(t, m.share.root.listNow(context.Background()))
+		_, isListed := m.share.root.listed("file")
+		return isListed
+	})
 }
 
 func TestOneOfTwoClientsMakesAFile(t *testing.T) {
