@@ -31,8 +31,8 @@ export function createFsFinding(options: FindingOptions) {
       // The path is spelled as in the configuration, which may reach mount_root through a link.
       path: isElsewhere ? entry.path : share.mountPath,
       source: entry.source,
-      // A program's mount elsewhere belongs to the home that started it.
-      sameShare: isElsewhere && entry.type === FS_TYPE ? isOwn : readable && isNamed,
+      // What another home's daemon has mounted elsewhere stays that daemon's.
+      sameShare: (isOwn && isElsewhere) || (readable && isNamed && !(isElsewhere && served?.foreign)),
       route: routeOfSource(share, mount, addressesOf),
       processGone: served?.gone ?? false,
       madeByDriver: isOwn,

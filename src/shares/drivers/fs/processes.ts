@@ -45,6 +45,8 @@ export interface ServedBy {
   readonly gone: boolean;
   /** A daemon with this home folder started the process for this share. */
   readonly own: boolean;
+  /** A daemon with another home folder started it. */
+  readonly foreign?: boolean;
   /** How the mount was made; null: not known. */
   readonly options: string | null;
 }
@@ -127,6 +129,7 @@ export function createFsProcesses() {
       const isOwn = isOf(other, share.files);
       return {
         ...{ identity: isAlive ? other.identity : null, gone: !isAlive, own: isOwn },
+        foreign: !isOwn && optionValue(other.environment, FOLDER_VARIABLE) !== null,
         options: isOwn ? optionValue(other.environment, OPTIONS_VARIABLE) : null,
       };
     },
