@@ -46,7 +46,7 @@ export async function prepareOwnServer(t: Scope, { host, port, folder, within = 
   const kill = async (): Promise<void> => {
     const ending = server;
     server = null;
-    if (ending === null || ending.exitCode !== null) return;
+    if (ending === null || (ending.exitCode ?? ending.signalCode) !== null) return;
     const exit = once(ending, "exit");
     ending.kill("SIGKILL");
     await exit;

@@ -87,6 +87,8 @@ test(
     await server.kill();
     await eventually(async () => (await reported(laptop)).link.state === "away", WITHIN_MS);
     server.start();
+    // What it saw before may still be shown, and a server that has only just been started would end with a reload.
+    await eventually(async () => (await reported(laptop)).link.state === "connected", WITHIN_MS);
     await sees(laptop, "nas");
 
     // A machine without its line, and one with a new key, are out at once.
