@@ -1,12 +1,10 @@
 package mount
 
 import (
-	"context"
 	"time"
 
 	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
-	"mountaineer/mount/fs/smb"
 )
 
 // What a change by a program on this machine does to what is stored: attributes, listings, bytes that were read ahead, pages of the kernel.
@@ -40,38 +38,6 @@ func (n *node) nameChanged(name string) {
 	if n.IsRoot() {
 		n.share.client.RootChanged()
 	}
-}
-
-// removeName removes the file or folder of that name, and remembers it: while another client has it open, Samba still lists it, and only refuses
-// to open it.
-func (n *node) removeName(ctx context.Context, name, path string, isFolder bool, child *node) error {
-	err := n.share.remove(ctx, path, isFolder, child)
-	if err == nil && child != nil {
-		f, id := &n.names, child.id()
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.removed == nil || len(f.removed) >= changedAtMost {
-			f.removed = map[string]uint64{}
-		}
-		f.removed[name] = id
-	}
-	return err
-}
-
-// confirmRemoval asks the server about an entry of a listing that a program on this machine has removed, and returns whether it is still to be left
-// out. A folder is restored if another client puts a file into it before the last one closes it.
-func (n *node) confirmRemoval(ctx context.Context, name string, listed fileInfo, use client.Needs) bool {
-	n.names.mu.Lock()
-	id, ok := n.names.removed[name]
-	n.names.mu.Unlock()
-	if !ok || id != listed.stat.FileId {
-		return false
-	}
-	_, err := atName(ctx, n, name, use, statAt)
-	if err == nil {
-		n.names.isThere(name)
-	}
-	return smb.StatusOf(err) == deletePending || isAbsent(err)
 }
 
 // writeAnswered: the server has answered a write that ends there, or a resize to that length. at is when it answered, or when the request was sent

@@ -63,7 +63,9 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	}
 	c := creation{path: path, flags: flags, mark: newMark()}
 	_, _ = rand.Read(c.key[:])
-	created, err := change(ctx, n.share, client.Files, c.create, func(late createdFile) { _, _ = late.Close() })
+	created, err := onceFree(ctx, n, name, func() (createdFile, error) {
+		return change(ctx, n.share, client.Files, c.create, func(late createdFile) { _, _ = late.Close() })
+	})
 	if err != nil {
 		return nil, nil, 0, n.share.characters.createErrno(err, name)
 	}
@@ -175,13 +177,14 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		return n.newRepeated(ctx, newFolder, name, out)
 	}
 	mark := newMark()
-	info, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
-		stat, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
-		if isTaken(err) {
-			// Samba also says so of a folder that is removed but still open. Then findMade fails with deletePending.
-			stat, err = mark.findMade(t.Conn, path, err)
-		}
-		return infoOrError(t.Conn, stat, err)
+	info, err := onceFree(ctx, n, name, func() (fileInfo, error) {
+		return atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
+			stat, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
+			if t.IsRetry && isTaken(err) {
+				stat, err = mark.findMade(t.Conn, path, err)
+			}
+			return infoOrError(t.Conn, stat, err)
+		})
 	})
 	return n.answerMade(ctx, name, info, err, out)
 }
@@ -211,7 +214,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	info, err := change(ctx, n.share, client.Files, func(t client.Attempt) (fileInfo, error) {
+	link := func(t client.Attempt) (fileInfo, error) {
 		err := t.Share.Link(from, to)
 		if err != nil && !(t.IsRetry && isTaken(err)) {
 			return fileInfo{}, err
@@ -221,7 +224,8 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 			e = err
 		}
 		return info, e
-	}, nil)
+	}
+	info, err := onceFree(ctx, n, name, func() (fileInfo, error) { return change(ctx, n.share, client.Files, link, nil) })
 	if err != nil {
 		if errno := n.share.characters.createErrno(err, name); errno != syscall.ENOTSUP {
 			return nil, errno

@@ -52,7 +52,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		moved.awaitCloses(ctx)
 	}
 	n.share.folders.release(moved)
-	err = n.share.move(ctx, from, to, isReplacing, moved)
+	_, err = onceFree(ctx, into, newName, func() (struct{}, error) { return n.share.move(ctx, from, to, isReplacing, moved) })
 	for _, each := range []*node{moved, replaced} {
 		if each != nil {
 			each.forgetStat()
@@ -95,15 +95,14 @@ func (s *Share) endReplace(replaced *node, hidden string, isRenamed bool) {
 }
 
 // move renames from to to.
-func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, moved *node) error {
-	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
+func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, moved *node) (struct{}, error) {
+	return change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		var tried *node
 		if t.IsRetry {
 			tried = moved
 		}
 		return struct{}{}, moveOn(t, from, to, isReplacing, tried)
 	}, nil)
-	return err
 }
 
 // moveOn renames. tried is the node that an earlier attempt may have moved, nil in the first: a file that another client has since put at from is

@@ -185,7 +185,7 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		return nil, syscall.ENAMETOOLONG
 	}
 	data, mark := encodeLink(target), newMark()
-	info, err := atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
+	makeLink := func(t client.Attempt, path string) (fileInfo, error) {
 		stat, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
 		if t.IsRetry && isTaken(err) {
 			// An earlier attempt may have made it, or only an empty file.
@@ -202,6 +202,7 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		info := infoOn(t.Conn, stat)
 		info.target, info.read = &target, &target
 		return info, nil
-	})
+	}
+	info, err := onceFree(ctx, n, name, func() (fileInfo, error) { return atName(ctx, n, name, changing, makeLink) })
 	return n.answerMade(ctx, name, info, err, out)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -185,8 +186,10 @@ func TestWhatIsRemovedHereIsGoneWhileAnotherClientHasItOpen(t *testing.T) {
 		if err := os.WriteFile(m.here(name+"/new"), nil, 0o644); !errors.Is(err, syscall.ENOENT) {
 			t.Errorf("%s: a file in it: %v", name, err)
 		}
-		if err := os.Mkdir(m.here(name), 0o755); !errors.Is(err, syscall.EBUSY) {
-			t.Errorf("%s: another folder of its name: %v", name, err)
+		if name == "folder" {
+			if err := os.Mkdir(m.here(name), 0o755); !errors.Is(err, syscall.EBUSY) {
+				t.Errorf("another folder of its name: %v", err)
+			}
 		}
 		if isRestored {
 			write(t, m.Theirs("restored/theirs"), "in time")
@@ -202,6 +205,59 @@ func TestWhatIsRemovedHereIsGoneWhileAnotherClientHasItOpen(t *testing.T) {
 		lists()
 		rig.Must(t, os.Mkdir(m.here(name), 0o755))
 		lists(name)
+	}
+}
+
+// A18: a file or folder created in its place waits until the other client closes it; so does the removal of the folder around it.
+func TestARemovedNameIsFreeOnceAnotherClientClosesIt(t *testing.T) {
+	m := newMount(t, patient)
+	other := mountOf(t, m.Rig, patient).connected(client.Files).Share
+	write(t, m.here("source"), "text")
+	rig.Must(t, os.Mkdir(m.here("folder"), 0o755))
+	for i, create := range []func(name string) error{
+		func(name string) error { return os.Mkdir(name, 0o755) },
+		func(name string) error { return os.WriteFile(name, nil, 0o644) },
+		func(name string) error {
+			f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+		func(name string) error { return os.Symlink("source", name) },
+		func(name string) error { return os.Link(m.here("source"), name) },
+		func(name string) error { return os.Rename(m.here("source"), name) },
+		func(name string) error { return os.Rename(m.here("folder"), name) },
+		func(name string) error { return os.Remove(filepath.Dir(name)) },
+	} {
+		for _, isFolder := range []bool{false, true} {
+			if i == 5 {
+				write(t, m.here("source"), "text")
+			} else if _, err := os.Stat(m.here("folder")); i == 6 && err != nil {
+				rig.Must(t, os.Mkdir(m.here("folder"), 0o755))
+			}
+			name := fmt.Sprintf("in %d %v/name", i, isFolder)
+			rig.Must(t, os.Mkdir(m.here(filepath.Dir(name)), 0o755))
+			var held smb2.Opened
+			var err error
+			if isFolder {
+				rig.Must(t, os.Mkdir(m.here(name), 0o755))
+				held, err = other.OpenFolder(name)
+			} else {
+				write(t, m.here(name), "text")
+				held, err = other.OpenAt(name, smb2.AccessRead, smb2.MustExist, smb2.LeaseKey{})
+			}
+			rig.Must(t, err)
+			rig.Must(t, os.Remove(m.here(name)))
+			closing := time.AfterFunc(5*removedEvery, func() { _, _ = held.Close() })
+			if err = create(m.here(name)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if closing.Stop() && !(i == 5 && !isFolder || i == 6 && isFolder) {
+				t.Errorf("%s: it was free", name)
+			}
+			_, _ = held.Close()
+		}
 	}
 }
 
