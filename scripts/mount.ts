@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
 import { builtProgram, goEnvironment, placeProgram } from "./mount/build.ts";
 import { goProgram } from "./mount/compiler.ts";
+import { playGoTests, tellFailed } from "./mount/go-tests.ts";
 import { run } from "./mount/run.ts";
 import { goSource } from "./mount/source.ts";
 
@@ -22,15 +23,20 @@ const { values, positionals } = parseArgs({
 if (values.test) {
   const go = await goProgram(root);
   const env = { ...goEnvironment(), ...(values.race && { CGO_ENABLED: "1" }) };
-  const test = ["test", "-timeout=5h", ...(values.race ? ["-race"] : [])];
+  const args = ["-timeout=5h", ...(values.race ? ["-race"] : [])];
   const { own, libraries } = await goSource(root, go, env);
   // As a programmer runs them there (mount/README.md).
   for (const command of ["build", "vet"]) await run(go, [command, "./..."], { cwd: own, env });
-  const packages = positionals.length > 0 ? positionals : ["./fs/..."];
-  process.stdout.write(await run(go, [...test, ...packages], { cwd: own, env }));
+  const ofOwn = positionals.length > 0 ? positionals : ["./fs/..."];
+  const counts = [await playGoTests(go, [...args, ...ofOwn], { cwd: own, env })];
+  await tellFailed(counts[0]?.failed ?? [], values.race);
   for (const { folder, packages } of positionals.length > 0 ? [] : libraries)
     if (packages.length > 0)
-      process.stdout.write(await run(go, [...test, "-vet=off", ...packages], { cwd: folder, env }));
+      counts.push(await playGoTests(go, [...args, "-vet=off", ...packages], { cwd: folder, env }));
+  const passed = counts.reduce((sum, one) => sum + one.passed, 0);
+  const failed = counts.reduce((sum, one) => sum + one.failed.length, 0);
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  if (failed > 0) process.exitCode = 1;
 } else if (values.all) {
   for (const platform of PLATFORMS) {
     const { program } = await builtProgram(root, platform);

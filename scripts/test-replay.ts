@@ -19,6 +19,14 @@ const RUNS_ON_RECORD = 30;
 /** The suite of files that failed in a bare machine (`bare-machine.ts`), whose folder MOUNTAINEER_BARE_MACHINE names. */
 export const BARE_SUITE = "bare";
 
+/** Names a file to which a run appends what failed, a `FailedFiles` a line. */
+export const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
+
+/** The suite of Go packages, whose `files` are packages. */
+export function goSuite(isRace: boolean): string {
+  return isRace ? "go --race" : "go";
+}
+
 export interface Totals {
   readonly passed: number;
   readonly failed: number;
@@ -106,6 +114,7 @@ function print(text: string): void {
 
 function replayCommand(suite: string, files: readonly string[]): string[] {
   const here = (script: string): string => path.join(import.meta.dirname, script);
+  if (suite.startsWith("go")) return [here("mount.ts"), "--test", ...suite.split(" ").slice(1), ...files];
   if (suite !== BARE_SUITE) return [here("test.ts"), suite, ...files, "--concurrency", "1"];
   const again = `bin/with-node scripts/test.ts unit ${files.join(" ")} --concurrency 1`;
   return [here("bare-machine.ts"), "run", process.env["MOUNTAINEER_BARE_MACHINE"] ?? "", again];

@@ -24,7 +24,7 @@ import {
 import { machineSlowness } from "./machine-slowness.ts";
 import { type FileEnd, type FileOutcome, fileOutcome, filesOfSkips } from "./test-outcome.ts";
 import { makeRunFolder, Outside, ownPlaces, type Played, withoutUserPlaces } from "./test-places.ts";
-import { failedFiles } from "./test-replay.ts";
+import { FAILURES_VARIABLE, failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
 import { type Suite, startsCommands, suitesOf } from "./test-suites.ts";
 
@@ -85,9 +85,6 @@ const TOGETHER_FOLDERS = [
   ...["test/sync/", "test/tui/", "test/web/"],
 ];
 const MOST_TOGETHER = 15;
-
-/** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
-const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 
 /** Names a file to which a run appends the test file of each test that it skipped and that runs where everything is installed. */
 const SKIPS_VARIABLE = "MOUNTAINEER_TEST_SKIPS";
