@@ -2,8 +2,6 @@ package mount
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"syscall"
 	"time"
 
@@ -81,21 +79,21 @@ func (n *node) removalOf(ctx context.Context, name string) removal {
 	return notRemoved
 }
 
-// removalWithin asks about the names in the folder n.
+// removalWithin lists the folder n: only names that were removed here may be left in it.
 func (n *node) removalWithin(ctx context.Context) removal {
-	n.names.mu.Lock()
-	names := slices.Collect(maps.Keys(n.names.removed))
-	n.names.mu.Unlock()
-	all := notRemoved
-	for _, name := range names {
-		switch n.removalOf(ctx, name) {
-		case removalPending:
-			return removalPending
-		case removalOver:
-			all = removalOver
+	all, err := atPath(ctx, n, reading, func(t client.Attempt, path string) ([]fileInfo, error) { return listAll(t, path, changedAtMost) })
+	if err != nil {
+		return notRemoved
+	}
+	f := &n.names
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, each := range all {
+		if id, ok := f.removed[n.share.characters.fromServer(each.stat.FileName)]; !ok || id != each.stat.FileId {
+			return notRemoved
 		}
 	}
-	return all
+	return removalPending
 }
 
 // onceRemoved calls change, and calls it again if that failed because of a removal that is not over yet.
