@@ -152,7 +152,7 @@ export class AccountSignIns {
     waiting.attempt?.stop.abort(gone());
     const cookieSha256 = sha256Of(cookie);
     waiting.attempt = { cookieSha256, state, stop, finish: given.resolve, ended, arrival: null };
-    return continuingPage(address, setCookie(new URL(addressOf(waiting)).pathname, cookie, endpoint));
+    return continuingPage(address, setCookie(pathOf(waiting), cookie, endpoint));
   }
 
   /** The issuer's answer came, to whatever browser: nothing is exchanged. A page, because a redirect would carry no Strict cookie. */
@@ -179,11 +179,7 @@ export class AccountSignIns {
     this.#parts.connected(waiting);
     const done = { elicitationId: elicitationIdOf(addressOf(waiting)) };
     for (const client of waiting.shownBy) client.notify("notifications/elicitation/complete", done);
-    return connectedPage(
-      waiting,
-      accountName,
-      setCookie(new URL(addressOf(waiting)).pathname, null, endpoint),
-    );
+    return connectedPage(waiting, accountName, setCookie(pathOf(waiting), null, endpoint));
   }
 
   #end(waiting: Waiting): void {
@@ -211,6 +207,10 @@ export class AccountSignIns {
 
 function addressOf({ base, id }: Waiting): string {
   return `${base}/connect/${id}`;
+}
+
+function pathOf(waiting: Waiting): string {
+  return new URL(addressOf(waiting)).pathname;
 }
 
 /** One for each server, so that the answer of one issuer is never taken for another's. */
@@ -258,6 +258,6 @@ function connectedPage(
 }
 
 function formTo(waiting: Waiting, content: string, button: string): string {
-  const action = escaped(new URL(addressOf(waiting)).pathname);
+  const action = escaped(pathOf(waiting));
   return `<form method="post" action="${action}">${content}<button>${button}</button></form>`;
 }

@@ -3,13 +3,14 @@
 import { BlockList } from "node:net";
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { userAgent } from "../../../runtime/version.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 import { readWhole } from "../transports/http/body.ts";
+import { createDial } from "../transports/http/dial.ts";
 import { redirectedPath } from "../transports/http/refusal.ts";
 import { createHttpTarget, type HttpTarget, type RequestInfo } from "../transports/http/target.ts";
 import { UNSIGNED } from "../transports/transport-authorization.ts";
@@ -62,56 +63,74 @@ export function createBoundedFetch(bounds: FetchBounds): BoundedFetch {
   };
 }
 
-const HERE = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10", "fd00:ec2::254/128"];
+/** This machine. */
+const HERE = ["0.0.0.0/8", "127.0.0.0/8", "::/127"];
+/** Neighbours without a name, as the metadata of clouds is. Home networks have their own issuers. */
+const NAMELESS = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"];
 
-/** This machine, and neighbours without a name, as the metadata of clouds is. Home networks have their own issuers. */
-export function offLimits(): BlockList {
-  const list = new BlockList();
-  for (const [address = "", prefix] of HERE.map((one) => one.split("/")))
-    list.addSubnet(address, Number(prefix), address.includes(":") ? "ipv6" : "ipv4");
-  return list;
+function networks(list: readonly string[]): BlockList {
+  const all = new BlockList();
+  for (const [address = "", prefix] of list.map((one) => one.split("/")))
+    all.addSubnet(address, Number(prefix), address.includes(":") ? "ipv6" : "ipv4");
+  return all;
 }
 
-function createSingleFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
+export const offLimits = (): BlockList => networks([...HERE, ...NAMELESS]);
+
+/**
+ * Whether the server is on this machine. Its certificate proves it, because the owner of a domain may let its name resolve to
+ * this machine for a moment.
+ */
+async function isHere(server: URL, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  const socket = await createDial({ url: server, proxy: null, hostHeader: undefined }, clock)(signal);
+  if ("how" in socket) return false;
+  const { remoteAddress = "", remoteFamily } = socket;
+  socket.destroy();
+  return networks(HERE).check(remoteAddress, remoteFamily === "IPv6" ? "ipv6" : "ipv4");
+}
+
+function createSingleFetch({ server, clock, signal: given }: FetchBounds): BoundedFetch {
   return async (address, { method, headers = {}, body, isBodyUnread = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
       throw failed("never", `${shownAddress(address)} is not a sign-in address: it must be https`);
     }
-    const isNear = url.hostname === server.hostname || isLoopbackUrl(server);
-    const blockList = isNear ? undefined : offLimits();
-    const at = { url: url.href, headers: {}, clock, authorization: UNSIGNED };
-    const target = createHttpTarget({ ...at, blockList });
-    if ("kind" in target) throw asFailed(target);
     const limit = new AbortController();
+    const signal = AbortSignal.any([given, limit.signal]);
     const late = `${url.origin} gave no answer within ${DEADLINE_MS / 1000} s`;
     using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(failed("later", late)));
+    const question = {
+      method,
+      // The OAuth library would name itself.
+      headers: { ...headers, "user-agent": userAgent() },
+      ...(body && { body: body.toString() }),
+    };
+    const ask = async (blockList?: BlockList): Promise<Response> => {
+      const at = { url: url.href, headers: {}, clock, authorization: UNSIGNED };
+      const target = createHttpTarget({ ...at, blockList });
+      if ("kind" in target) throw asFailed(target);
+      try {
+        return await unlessAborted(answer(target, question, isBodyUnread), signal);
+      } finally {
+        target.destroy();
+      }
+    };
+    if (url.hostname === server.hostname || isLoopbackUrl(server)) return await ask();
     try {
-      const form = body instanceof URLSearchParams ? FORM : {};
-      const question = {
-        method,
-        // The OAuth library would name itself.
-        headers: { ...USUAL, ...form, ...headers, "user-agent": userAgent() },
-        ...(body && { body: body.toString() }),
-      };
-      return await unlessAborted(
-        answer(target, question, isBodyUnread),
-        AbortSignal.any([signal, limit.signal]),
-      );
-    } finally {
-      target.destroy();
+      return await ask(offLimits());
+    } catch (error) {
+      const isBlocked = error instanceof Error && systemErrorCode(error.cause) === "ERR_IP_BLOCKED";
+      if (!isBlocked || !(await isHere(server, clock, signal))) throw error;
+      return await ask(networks(NAMELESS));
     }
   };
 }
-
-const USUAL = { accept: "*/*" };
-const FORM = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" };
 
 /** The answer, with its body unless `isBodyUnread`. */
 function answer(target: HttpTarget, question: RequestInfo, isBodyUnread: boolean): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   target.send(question, {
-    onLost: (lost) => reject(asFailed(target.failure(lost))),
+    onLost: (lost) => reject(asFailed(target.failure(lost), "error" in lost ? lost.error : null)),
     onResponse(response) {
       const { status } = response;
       const headers = [...response.headers];
@@ -129,8 +148,8 @@ function answer(target: HttpTarget, question: RequestInfo, isBodyUnread: boolean
   return promise;
 }
 
-function asFailed({ message, hint }: TransportFailure): MountaineerError {
-  return failed("later", message, hint ?? undefined);
+function asFailed({ message, hint }: TransportFailure, cause: Error | null = null): MountaineerError {
+  return failed("later", message, hint ?? undefined, cause);
 }
 
 /** Leaves out the query, which may hold a secret. */

@@ -34,7 +34,8 @@ export async function findSignInServer(tools: OAuthTools, discovery: Discovery) 
   const { server, issuer } = discovery;
   const resource = await resourceMetadata(discovery, tools.boundedFetch);
   const named = resource?.issuers ?? [server.origin];
-  const chosen = issuer === null ? named[0] : named.find((one) => isSameIssuer(one, issuer));
+  const wanted = issuer === null ? null : URL.parse(issuer)?.href;
+  const chosen = wanted === null ? named[0] : named.find((one) => URL.parse(one)?.href === wanted);
   if (chosen === undefined) {
     const names = named.map(shownAddress).join(", ");
     throw failed(
@@ -57,10 +58,6 @@ export async function findSignInServer(tools: OAuthTools, discovery: Discovery) 
     /** There was no metadata: the addresses are the defaults of MCP 2025-03-26. */
     isGuessed: metadata === null,
   };
-}
-
-function isSameIssuer(one: string, other: string): boolean {
-  return one === other || URL.parse(one)?.href === URL.parse(other)?.href;
 }
 
 type ResourceFacts = ReturnType<typeof resourceFacts>;

@@ -59,7 +59,8 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   using _ = clock.setTimer(PATIENCE_MS, () => limit.abort(failed("later", late)));
   const signal = AbortSignal.any([tools.signal, limit.signal]);
   const library = await openOAuth({ server: url, clock, signal });
-  const before = await earlierGrant(grants, backend, url, signal);
+  const stored = await readable(grants.read(backend, signal));
+  const before = stored?.serverUrl === url.href ? stored : null;
   const refused = await challengesOf(request, grants, library.boundedFetch);
   const { challenge } = refused;
   const server = await findSignInServer(library, {
@@ -160,7 +161,8 @@ async function openListener({ request, known }: SignInContext): Promise<Redirect
 
 function pasteAddress({ request, known }: SignInContext): string {
   const { redirectHost: host = HOST, redirectPort: given = null } = request.auth ?? {};
-  return redirectUriAt(given ?? redirectPortOf(known?.redirectUri ?? null, host) ?? PASTE_PORT, host);
+  const port = given ?? redirectPortOf(known?.redirectUri ?? null, host) ?? PASTE_PORT;
+  return `http://${host}:${port}${PATH}`;
 }
 
 function pastedAddress(text: string, redirectUri: string): URL {
@@ -188,17 +190,7 @@ async function clientFor(
   return registerClient(library, server.server, registration);
 }
 
-/** Null: there is no grant for this address, or it is unreadable. */
-async function earlierGrant(
-  grants: GrantStore,
-  backend: string,
-  url: URL,
-  signal: AbortSignal,
-): Promise<Grant | null> {
-  const grant = await readable(grants.read(backend, signal));
-  return grant?.serverUrl === url.href ? grant : null;
-}
-
+/** Null: there is no grant, or it is unreadable. */
 async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   try {
     return await reading;
@@ -269,10 +261,6 @@ interface RedirectListener extends AsyncDisposable {
   readonly redirectUri: string;
   /** Ignores answers with another state. Rejects with the signal's reason. */
   answer(state: string, signal: AbortSignal): Promise<URL>;
-}
-
-function redirectUriAt(port: number, host: string): string {
-  return `http://${host}:${port}${PATH}`;
 }
 
 /** Returns null if the address is not one of our redirect addresses. */

@@ -35,22 +35,22 @@ export async function openOAuth(bounds: FetchBounds) {
   };
 }
 
-/** Statuses of refusals, which many servers explain in their own form. */
-const REFUSED: ReadonlySet<number> = new Set([400, 401, 422]);
 const REASON = /"(?:message|errorSummary|detail)"\s*:\s*"((?:[^"\\]|\\.)*)"/;
 
 /**
  * Adds what the standards require and many servers leave out: the type of a token, and of a registration the expiry of its
- * secret and the status. Leaves out members that are empty, and the life of a token if there is none: a refusal ends it.
+ * secret and the status. Leaves out members that are empty, the life of a token if there is none, as a refusal ends it, and of a
+ * refusal all but its JSON, which says more than a challenge.
  */
 async function asStandard(response: Response): Promise<Response> {
   const { headers, status } = response;
   const content = await response.text();
   const body = jsonObject(content);
   const isJson = headers.get("content-type")?.includes("json") === true;
-  if (REFUSED.has(status) && isJson && typeof body?.["error"] !== "string") {
+  if (status >= 400 && status < 500 && isJson) {
     const [, error_description = ""] = REASON.exec(content) ?? [];
-    return Response.json({ error: `HTTP ${status}`, error_description }, { status: 400 });
+    const unexplained = { error: `HTTP ${status}`, error_description };
+    return Response.json(typeof body?.["error"] === "string" ? body : unexplained, { status });
   }
   if (body === null || !response.ok) return new Response(content, { status, headers });
   const given = Object.fromEntries(
@@ -71,18 +71,22 @@ async function asStandard(response: Response): Promise<Response> {
 }
 
 const LONGEST_TEXT = 200;
-/** After these errors of RFC 6749 and 8628, the same request may succeed. */
-const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
+/**
+ * Errors after which the same request is in vain: RFC 6749's, and those of large servers (GitHub's `bad_refresh_token`, Slack's
+ * `token_revoked`). All others may be of a proxy or a captive portal on the way, or pass.
+ */
+const FINAL =
+  /^(?:(?:invalid|unauthorized|unsupported)_\w+|\w+_(?:required|expired|revoked|credentials)|access_denied|bad_refresh_token)$/;
 
 /** Returns null if the error is not an answer of the authorization server. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
-    return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
+    return { mayPass: true, text: `it refuses this client (HTTP ${error.status})` };
   }
   if (!(error instanceof oauth.ResponseBodyError)) return null;
   const { error: code, error_description: description, status } = error;
   const detail = description === undefined || description === "" ? "" : ` (${shown(description)})`;
-  const mayPass = PASSING.has(code) || status >= 500 || status === 429;
+  const mayPass = !FINAL.test(code) || status === 429;
   return { mayPass, text: `it answers ${shown(code)}${detail}` };
 }
 

@@ -9,7 +9,6 @@ import type { SecretStore } from "../../../secrets/secret-store.ts";
 import { BACKEND_CONDITIONS, type SignInNotice } from "../policy/condition-rows.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import {
-  type AuthorizationRefusal,
   type Credential,
   isCredential,
   NO_CREDENTIAL,
@@ -190,7 +189,11 @@ class SharedToken {
         return current();
       },
       obtain: async () => current() ?? (await this.#obtain(null)),
-      refused: (refusal) => this.#refused(refusal),
+      refused: ({ status, challenge: header, credential }) => {
+        const challenge = bearerChallenge(header);
+        if (status === 403) return this.#forbidden(challenge, credential);
+        return this.#unauthorized(challenge, credential);
+      },
       clean: (text) => this.#redaction.clean(text),
       [Symbol.dispose]: () => {
         this.#users--;
@@ -299,17 +302,6 @@ class SharedToken {
     this.#tokens = [value, ...this.#tokens.filter((one) => one !== value)].slice(0, 2);
     this.#redaction = createRedaction();
     for (const token of this.#tokens) this.#redaction.redact(token);
-  }
-
-  #refused({
-    status,
-    challenge: header,
-    credential,
-  }: AuthorizationRefusal): Promise<Credential | TransportFailure | null> {
-    const challenge = bearerChallenge(header);
-    return status === 403
-      ? this.#forbidden(challenge, credential)
-      : this.#unauthorized(challenge, credential);
   }
 
   async #unauthorized(

@@ -93,9 +93,13 @@ function createStoredGrant({ backend, logger, grants }: GrantSourceOptions) {
   };
 }
 
+/** This many refusals in a row end a login, although each might pass: with one a minute, after five hours. */
+const MOST_REFUSALS = 300;
+
 export function createGrantSource(options: GrantSourceOptions): TokenSource {
   const { backend, url, auth, clock, logger, grants } = options;
   const { read, save } = createStoredGrant(options);
+  let refusals = 0;
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
     // This note lets the next process see that the renewal was interrupted.
@@ -104,6 +108,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     const { oauth } = tools;
     try {
       const tokens = await renewTokens(grant, auth, tools);
+      refusals = 0;
       const next: Grant = {
         ...grant,
         ...tokens,
@@ -122,8 +127,10 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
         auth?.clientSecret ?? null,
       ];
       const refusal = serversRefusal(oauth, error);
-      if (refusal === null || refusal.mayPass) {
-        return outcomeOf(asSignInFailure(oauth, error, grant.issuer), secrets);
+      refusals = refusal === null ? 0 : refusals + 1;
+      if (refusal === null || (refusal.mayPass && refusals < MOST_REFUSALS)) {
+        const hint = refusal === null ? undefined : "if it stays so, sign in again";
+        return outcomeOf(asSignInFailure(oauth, error, grant.issuer, hint), secrets);
       }
       const was = grant.renewingSinceMs === null ? "" : "; an earlier renewal was interrupted";
       const message = `${grant.issuer} does not renew the login: ${refusal.text}${was}`;

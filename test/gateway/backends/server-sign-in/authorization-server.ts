@@ -73,9 +73,11 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
     }
     if (path === "/token" && hold !== null) holdBack(response, hold);
     const altered = options.alters?.[path];
-    if (altered !== undefined && (counts.get(path) ?? 0) > (altered.after ?? 0))
-      alter(response, altered, issuer);
-    handle(request, response);
+    const isAltered = altered !== undefined && (counts.get(path) ?? 0) > (altered.after ?? 0);
+    if (isAltered) alter(response, altered, issuer);
+    // What answers in its place, as a proxy may, keeps the request from it.
+    if (isAltered && altered.raw !== undefined) response.setHeader("content-type", "application/json").end();
+    else handle(request, response);
   });
   const port = await freePort();
   const issuer = `http://127.0.0.1:${port}`;

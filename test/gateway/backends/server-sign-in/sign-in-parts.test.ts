@@ -1,10 +1,13 @@
 // What servers say of a sign-in, the keys that sign, and the grants that are kept.
 import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import dns from "node:dns";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setDefaultCACertificates } from "node:tls";
 import { isSafeForTokens } from "../../../../src/config/values/sign-in-values.ts";
 import {
   allowedAddress,
@@ -34,6 +37,7 @@ import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { onLoopback } from "../../../support/on-loopback.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { selfSigned } from "../../../support/self-signed.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { BACKEND, openTestStore, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
 
@@ -128,14 +132,7 @@ test("E1 no name or address that a server gives leads to this machine, or to the
   );
   const { signal } = new AbortController();
   const boundedFetch = createBoundedFetch({ server: new URL("https://mcp.example/mcp"), clock, signal });
-  for (const host of [
-    "0.0.0.0",
-    "[::]",
-    "[::ffff:0.0.0.0]",
-    "169.254.169.254",
-    "[fe80::1]",
-    "[fd00:ec2::254]",
-  ])
+  for (const host of "0.0.0.0 [::] [::ffff:0.0.0.0] 169.254.169.254 [fe80::1] [fd00:ec2::254]".split(" "))
     await assert.rejects(boundedFetch(`https://${host}:${here}/`, { method: "GET" }), {
       message: /may not lead to this machine/,
       hint: /^if both are yours, give them one host name/,
@@ -150,6 +147,30 @@ test("E1 no name or address that a server gives leads to this machine, or to the
   const own = createBoundedFetch({ server: new URL("https://0.0.0.0/mcp"), clock, signal });
   await assert.rejects(own(`https://0.0.0.0:${here}/`, { method: "GET" }));
   assert.equal(asked.length, 1);
+});
+
+test("E1 a server on this machine, by its certificate, may have its issuer here by another name, and only it", async (t) => {
+  const certificate = selfSigned(["mcp.home.lan", "auth.home.lan"]);
+  setDefaultCACertificates([certificate.cert]);
+  const token = JSON.stringify({ access_token: "newer", token_type: "bearer" });
+  const onRequest = (_request: unknown, response: ServerResponse): void =>
+    void response.setHeader("content-type", "application/json").end(token);
+  const port = await onLoopback(t, createSecureServer(certificate, onRequest));
+  // What the owner of a domain says may be of this moment only.
+  const lookup = (_name: string, _how: unknown, done: (...found: unknown[]) => void): void =>
+    done(null, [{ address: "127.0.0.1", family: 4 }]);
+  t.mock.method(dns, "lookup", lookup);
+  const renewed = await startRenewing(t);
+  const { signal } = new AbortController();
+  for (const host of ["mcp.home.lan", "mcp.evil.lan"]) {
+    const [serverUrl, tokenEndpoint] = [`https://${host}:${port}/mcp`, `https://auth.home.lan:${port}/token`];
+    const { outcome } = await renewed(200, {}, { serverUrl, tokenEndpoint });
+    const boundedFetch = createBoundedFetch({ server: new URL(serverUrl), clock, signal });
+    const asked = boundedFetch(tokenEndpoint, { method: "GET" });
+    if (host === "mcp.home.lan") assert.deepEqual([(await asked).status, outcome.kind], [200, "token"]);
+    else await assert.rejects(asked, /may not lead to this machine/);
+    if (host === "mcp.evil.lan") assert.equal(outcome.kind, "failed");
+  }
 });
 
 test("E1 answers are bounded, and redirects are not followed", async (t) => {
@@ -358,19 +379,16 @@ async function startAnswering(t: TestContext, status: number, answer: object, kn
   return issuer;
 }
 
-test("E1 a renewal without a new refresh token keeps the old one, and a server's repetition of one is hidden", async (t) => {
+/** What becomes of a grant that is renewed at a server that answers so. */
+async function startRenewing(t: TestContext) {
   const home = await temporaryFolder(t);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
   const { signal } = new AbortController();
-  const renewed = async (status: number, answer: object, before: Partial<Grant> = {}) => {
+  return async (status: number, answer: object, before: Partial<Grant> = {}) => {
     const issuer = await startAnswering(t, status, answer);
-    const client = {
-      source: "registered",
-      id: "a",
-      secret: null,
-      method: "none",
-      secretEndsAtMs: null,
-    } as const;
+    const [serverUrl, tokenEndpoint] = [`${issuer}/mcp`, `${issuer}/token`];
+    const secretless = { secret: null, secretEndsAtMs: null };
+    const client = { source: "registered", id: "a", method: "none", ...secretless } as const;
     const [refreshToken, accessToken] = ["refresh-s3cret", "access-s3cret"];
     const none = {
       revocationEndpoint: null,
@@ -379,19 +397,19 @@ test("E1 a renewal without a new refresh token keeps the old one, and a server's
       expiresAtMs: null,
       ended: null,
     };
-    const own = {
-      serverUrl: `${issuer}/mcp`,
-      resource: `${issuer}/mcp`,
-      issuer,
-      tokenEndpoint: `${issuer}/token`,
-    };
+    const own = { serverUrl, resource: serverUrl, issuer, tokenEndpoint };
     const times = { obtainedAtMs: clock.wallMs(), renewingSinceMs: null };
     const grant = { ...none, ...own, ...times, client, accessToken, refreshToken, ...before };
     await grants.write(BACKEND, grant, signal);
-    const [url, logger] = [new URL(own.serverUrl), createRecordingLogger()];
+    const [url, logger] = [new URL(grant.serverUrl), createRecordingLogger()];
     const source = createGrantSource({ backend: BACKEND, url, auth: null, clock, logger, grants });
-    return { outcome: await source(accessToken, null, signal), kept: await grants.read(BACKEND, signal) };
+    const renew = () => source(accessToken, null, signal);
+    return { renew, outcome: await renew(), kept: await grants.read(BACKEND, signal) };
   };
+}
+
+test("E1 a renewal without a new refresh token keeps the old one, and a server's repetition of one is hidden", async (t) => {
+  const renewed = await startRenewing(t);
   const given = await renewed(200, { access_token: "newer", token_type: "bearer" });
   assert.equal(given.outcome.kind, "token");
   assert.deepEqual([given.kept?.accessToken, given.kept?.refreshToken], ["newer", "refresh-s3cret"]);
@@ -410,6 +428,10 @@ test("E1 a renewal without a new refresh token keeps the old one, and a server's
     const later = await renewed(status, { error });
     assert.deepEqual([later.outcome.kind, later.kept?.ended], ["failed", null], "it may pass");
   }
+  const { outcome, renew } = await renewed(403, { message: "Forbidden" });
+  assert.ok(outcome.kind === "failed" && outcome.hint === "if it stays so, sign in again");
+  for (let n = 2; n < 300; n++) assert.equal((await renew()).kind, "failed");
+  assert.equal((await renew()).kind, "ended", "not for ever");
   const over = { ended: "it is over", expiresAtMs: null };
   const still = await renewed(200, {}, { ...over, accessToken: "still-good" });
   assert.ok(still.outcome.kind === "token" && !still.outcome.token.isRenewable, "nobody renews it");
