@@ -261,6 +261,25 @@ func TestARemovedNameIsFreeOnceAnotherClientClosesIt(t *testing.T) {
 	}
 }
 
+// A18: a program on this machine that has read only one name of a folder does not keep it open.
+func TestTheNameOfAFolderThatIsBeingReadIsFreeOnceRemoved(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.Mkdir(m.here("folder"), 0o755))
+	for i := range 500 {
+		m.put(fmt.Sprintf("folder/%d", i), 1)
+	}
+	reading := openFile(t, m.here("folder"), os.O_RDONLY)
+	_, err := reading.Readdirnames(1)
+	rig.Must(t, err)
+	entries, err := os.ReadDir(m.here("folder"))
+	rig.Must(t, err)
+	for _, each := range entries {
+		rig.Must(t, os.Remove(m.here("folder/"+each.Name())))
+	}
+	rig.Must(t, os.Remove(m.here("folder")))
+	rig.Must(t, os.Mkdir(m.here("folder"), 0o755))
+}
+
 // F5: a file that has the name and the number of a removed one is found in the cached listing, as any other.
 func TestAFileOfARemovedNameAndNumberIsListedAsAnyOther(t *testing.T) {
 	m := newMount(t, patient)
