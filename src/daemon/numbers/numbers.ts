@@ -155,8 +155,9 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
         if (calls > 0) server?.fresh.set(key, (server.fresh.get(key) ?? 0) + calls);
       }
     });
-    for (const [name, subject] of shares) if (configured.shares.has(name)) countTraffic(subject, done < now);
+    // Before any share is asked: one that was removed has no program.
     if (isStale || ticks % STATE_EVERY === 0) readState();
+    for (const [name, subject] of shares) if (configured.shares.has(name)) countTraffic(subject, done < now);
     ticks += 1;
     for (const subject of all()) {
       hasNews ||= isNews(subject.fresh);

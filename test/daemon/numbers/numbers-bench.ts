@@ -77,7 +77,10 @@ export function numbersBench(home: string, played = playedClock()) {
     async start(over: Partial<Parameters<typeof keepNumbers>[0]> = {}) {
       const numbers = await keepNumbers({
         ...{ home, follows: false, clock, logger, bus, status: () => now, isObserved: () => true },
-        moving: (share) => (share === now.shares[0]?.name ? now.mount : null),
+        moving(share) {
+          assert.equal(share, now.shares[0]?.name, "the engine throws for a share that was removed");
+          return now.mount;
+        },
         takeCalls(visit) {
           for (const [name, tally] of tallies) visit(name, tally);
           tallies.clear();

@@ -78,6 +78,7 @@ test("F9 a week is right over restarts, a handover, clock jumps, a share renamed
   // Wednesday: the share is renamed; the server is removed, and back on Thursday.
   b.now.shares = [sampleShare({ name: "VAULT", mount_state: "mounted", active_interface: "tb" })];
   b.now.backends = [];
+  b.bus.publish({ name: "share.unmanaged", share: "CORE", left_mounted_over: "tb" });
   b.play(DAY_MS);
   assert.deepEqual(pluck(daemon.report().shares, "name"), ["VAULT"]);
   assert.deepEqual(daemon.report().servers, []);
