@@ -18,6 +18,7 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { openSealedFile } from "../secrets/sealed-file.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
+import { requireNotMoved } from "./backup-records.ts";
 import { type CheckedConfig, isTrustedKey, openCheckedConfig } from "./compose/checked-config.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
@@ -28,7 +29,6 @@ import { startSentinelService } from "./daemon-service.ts";
 import { findPredecessor } from "./handover/predecessor.ts";
 import { noticeCopy } from "./home-origin.ts";
 import { HomeOwner, lockHome } from "./home-owner.ts";
-import { requireNotMoved } from "./moved-home.ts";
 import { type RunOptions, serve } from "./serve-daemon.ts";
 
 /** The deadline of the keyring, ms: reading the configuration takes less. */

@@ -24,6 +24,7 @@ import type { ShareView } from "../shares/engine/share-cycle.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
+import { requireNotMoved } from "./backup-records.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
@@ -44,7 +45,6 @@ import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
 import { logTransition, type ServiceTransition } from "./events/service-transitions.ts";
 import { createGatewayPart } from "./gateway-part.ts";
-import { requireNotMoved } from "./moved-home.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
 

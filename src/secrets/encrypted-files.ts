@@ -18,8 +18,6 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_DEADLINE_MS = 10_000;
 
-export type EncryptedFiles = ReturnType<typeof openEncryptedFiles>;
-
 interface EncryptedFilesOptions {
   /** The folder of the files, absolute; created by the first write. */
   readonly folder: string;

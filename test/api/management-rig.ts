@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { Control } from "../../src/api/operations/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
-import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
+import { startManagementServer } from "../../src/api/server/server.ts";
 import { type Logger, noopLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
@@ -85,7 +85,7 @@ export function talk(
 
 /** Each request is refused with the status and the words of its row. */
 export async function assertRefused(
-  server: ManagementServer,
+  server: Awaited<ReturnType<typeof startManagementServer>>,
   cases: readonly (readonly [request: string, status: number, message: RegExp])[],
 ): Promise<void> {
   for (const [text, status, message] of cases) {

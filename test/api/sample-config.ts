@@ -1,7 +1,6 @@
 // Sample configuration controls for tests of the API and the command line.
-import type { ApprovalsReport, ApproveRequest, WaitingEntryWire } from "../../src/api/contract/approvals.ts";
+import type { ApprovalsReport, WaitingEntryWire } from "../../src/api/contract/approvals.ts";
 import type {
-  ConfigCheckReport,
   ConfigMistakeWire,
   ConfigReport,
   EditReport,
@@ -11,7 +10,7 @@ import type {
   SyncReport,
 } from "../../src/api/contract/config.ts";
 import type { StreamEvent } from "../../src/api/contract/contract.ts";
-import type { Control, InputOf } from "../../src/api/operations/operations.ts";
+import type { Control, InputOf, OutputOf } from "../../src/api/operations/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";
@@ -57,7 +56,7 @@ export function sampleSyncState(changes: Partial<SyncReport> = {}): StreamEvent 
   return { kind: "sync_state", sync: sampleSync(changes) };
 }
 
-export function sampleCheck(changes: Partial<ConfigCheckReport> = {}): ConfigCheckReport {
+export function sampleCheck(changes: Partial<OutputOf<"checkConfig">> = {}): OutputOf<"checkConfig"> {
   const would_change = sampleReload({ dry_run: true, reloaded: false });
   return { mistakes: [], would_change, waits_for_approval: ["backends.files"], ...changes };
 }
@@ -143,7 +142,7 @@ export interface ScriptedConfig extends ConfigControl, Events {
   /** What waits for approval. */
   readonly waiting: WaitingEntryWire[];
   readonly edits: InputOf<"edit">[];
-  readonly approved: ApproveRequest[];
+  readonly approved: InputOf<"approve">[];
 }
 
 export interface ConfigScript {
@@ -161,7 +160,7 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
   const texts = ["# now\n", "# before\n"];
   const waiting = [...sampleApprovals().waiting];
   const edits: InputOf<"edit">[] = [];
-  const approved: ApproveRequest[] = [];
+  const approved: InputOf<"approve">[] = [];
   const textOf = (n: number): string => {
     const text = texts[n];
     if (text === undefined) throw new MountaineerError("history_unknown", `the history has no entry ${n}`);

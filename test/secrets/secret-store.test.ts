@@ -6,11 +6,7 @@ import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { SECRET_NAME } from "../../src/runtime/text/name-forms.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
-import {
-  ENCRYPTION_KEY,
-  type EncryptedFiles,
-  openEncryptedFiles,
-} from "../../src/secrets/encrypted-files.ts";
+import { ENCRYPTION_KEY, openEncryptedFiles } from "../../src/secrets/encrypted-files.ts";
 import {
   missingHint,
   missingText,
@@ -204,7 +200,7 @@ const { signal } = new AbortController();
 async function opened(t: TestContext): Promise<{
   readonly folder: string;
   readonly store: SecretStore;
-  readonly open: () => EncryptedFiles;
+  readonly open: () => ReturnType<typeof openEncryptedFiles>;
 }> {
   const home = await temporaryFolder(t);
   const store = openSecretStore({ home, clock: systemClock, environment: {}, keyring: null });

@@ -72,7 +72,6 @@ export const approveRequest = strictObject({
   /** True: the file's approval mode applies from now on, even if it is looser than the present one. */
   loosen: optional(flag),
 });
-export type ApproveRequest = TypeOf<typeof approveRequest>;
 
 export const approveReportShape = object({
   /** Ids of the approved entries. */

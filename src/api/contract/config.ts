@@ -142,7 +142,6 @@ export const configCheckReportShape = object({
    */
   waits_for_approval: list(text),
 });
-export type ConfigCheckReport = TypeOf<typeof configCheckReportShape>;
 
 export const historyEntryShape = object({
   /** The entry's number for `rollback`; 0 is the running content. */

@@ -160,7 +160,6 @@ export const aliasReportShape = object({
   /** In the file's order. */
   aliases: list(aliasStatusShape),
 });
-export type AliasReport = TypeOf<typeof aliasReportShape>;
 
 export const daemonStatusShape = object({
   version: text,

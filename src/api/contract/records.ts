@@ -146,4 +146,3 @@ export const logReportShape = object({
   lines: list(logLineShape),
   ...page,
 });
-export type LogReport = TypeOf<typeof logReportShape>;

@@ -34,8 +34,6 @@ interface ManagementServerOptions extends RuntimeTools {
   readonly version: string;
 }
 
-export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>;
-
 /**
  * Serves `control` and `events` over the home's socket, and writes the socket's path to `<home>/daemon.json`. The
  * caller must have the home's lock. Disposing removes the socket and this file, aborts requests in flight, and closes

@@ -51,8 +51,6 @@ export function createMcpConnections(clock: Clock) {
   };
 }
 
-export type McpSocket = Awaited<ReturnType<typeof startMcpSocket>>;
-
 /**
  * Listens at `<home>/mcp.sock`, see `listenPrivately`. The caller must have the home's lock. Disposing removes the
  * socket, and ends the connections unless `connections` was given. Rejects with `path_taken` and `home_unwritable`.

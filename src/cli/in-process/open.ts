@@ -56,8 +56,8 @@ export const loadPurge = () => import("../../daemon/purge.ts");
 /** Loads backups and restores. */
 export const loadBackup = () => import("../../daemon/backup/backup-home.ts");
 
-/** Loads the note of a home that was moved. */
-export const loadMovedHome = () => import("../../daemon/moved-home.ts");
+/** Loads the records of a home about its backups. */
+export const loadBackupRecords = () => import("../../daemon/backup-records.ts");
 
 /** Undoes or completes a restore that was killed. Resolves true if the home before is back. */
 export const endRestore = async (home: string): Promise<boolean> =>

@@ -6,7 +6,7 @@ import type { RestoreReport } from "../../api/in-process.ts";
 import { findHomeContext } from "../../config/home-context.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { bytesText, pluralize, printable } from "../../runtime/text/plain-text.ts";
-import { loadBackup, loadMovedHome } from "../in-process/open.ts";
+import { loadBackup, loadBackupRecords } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { promptSecret, readSecretValue } from "../input/secret-question.ts";
@@ -42,7 +42,7 @@ export async function backUpHome(
     if (given.stop) context.notify("the daemon is stopped; mountaineer up starts it again");
     throw error;
   });
-  if (given.stop) await (await loadMovedHome()).markMoved(home, file);
+  if (given.stop) await (await loadBackupRecords()).markMoved(home, file);
   showResult(context, { ...made, stopped: given.stop }, (paint) => [
     doneLine(
       paint,
@@ -84,8 +84,7 @@ export async function restoreHome(
     ...(before === null
       ? []
       : [`  the home before is ${printable(before)}; put back, it asks for what a keyring had approved`]),
-    ...again.slice(0, MOST_LISTED).map((name) => `  ${printable(name)}: sign in again`),
-    ...(again.length > MOST_LISTED ? [`  and ${again.length - MOST_LISTED} more`] : []),
+    ...again.map((name) => `  ${printable(name)}: sign in again`),
     ...(isOutside
       ? [`  the fleet: give this home another [fleet].name than ${fleet.name}, then: mountaineer fleet key`]
       : []),

@@ -10,7 +10,7 @@ import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.t
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { requireValidConfig } from "../edits/config-check.ts";
-import { loadMovedHome } from "../in-process/open.ts";
+import { loadBackupRecords } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
@@ -97,7 +97,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
 
 /** A home that was moved with a backup starts only if a person says so. Rejects with `home_moved`. */
 async function confirmIfMoved(context: CommandContext): Promise<void> {
-  const { requireNotMoved, forgetMove } = await loadMovedHome();
+  const { requireNotMoved, forgetMove } = await loadBackupRecords();
   await requireNotMoved(context.home).catch(async (error: unknown) => {
     if (!(error instanceof MountaineerError) || context.prompt === null) throw error;
     context.notify(error.message);

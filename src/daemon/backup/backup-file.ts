@@ -17,21 +17,21 @@ const COST = { N: 2 ** 17, r: 8, p: 1, maxmem: 160 * 1024 * 1024 };
 const HEADER = /^mountaineer-backup (\d{1,9}) (?:([\w-]{22}) ([\w-]{16})\n$)?/;
 const LONGEST_HEADER = 80;
 
-/** Runs scrypt, so only a command may call it. */
-export async function sealBackup(content: Buffer, passphrase: string): Promise<Buffer> {
+/** The parts of the file. `content` is read twice. Runs scrypt, so only a command may call it. */
+export async function* sealBackup(content: Iterable<Buffer>, passphrase: string): AsyncGenerator<Buffer> {
   const salt = randomBytes(SALT_BYTES);
   const nonce = randomBytes(NONCE_BYTES);
   const text = `${BEGIN}${FORMAT} ${salt.toString("base64url")} ${nonce.toString("base64url")}\n`;
   const header = Buffer.from(text);
   const key = await keyOf(passphrase, salt);
+  let bytes = 0;
+  for (const part of content) bytes += part.length;
   const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeBigUInt64BE(BigInt(content.length));
+  length.writeBigUInt64BE(BigInt(bytes));
+  yield header;
   // The length is sealed apart: what opens it is the passphrase, so a body that does not open was changed.
-  return Buffer.concat([
-    header,
-    sealed(length, key, nonce, header),
-    sealed(content, key, next(nonce), header),
-  ]);
+  yield* sealed([length], key, nonce, header);
+  yield* sealed(content, key, next(nonce), header);
 }
 
 /** The content. Rejects with `backup_refused`, which says whether the file is cut, changed, foreign or newer, or the passphrase wrong. */
@@ -93,9 +93,12 @@ function next(nonce: Buffer): Buffer {
   return other;
 }
 
-function sealed(content: Buffer, key: Buffer, nonce: Buffer, header: Buffer): Buffer {
+function* sealed(content: Iterable<Buffer>, key: Buffer, nonce: Buffer, header: Buffer): Generator<Buffer> {
   const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(header);
-  return Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+  for (const part of content) yield cipher.update(part);
+  // GCM keeps no bytes back.
+  cipher.final();
+  yield cipher.getAuthTag();
 }
 
 function opened(bytes: Buffer, key: Buffer, nonce: Buffer, header: Buffer): Buffer | null {
@@ -103,7 +106,8 @@ function opened(bytes: Buffer, key: Buffer, nonce: Buffer, header: Buffer): Buff
   decipher.setAAD(header).setAuthTag(bytes.subarray(-TAG_BYTES));
   const content = decipher.update(bytes.subarray(0, -TAG_BYTES));
   try {
-    return Buffer.concat([content, decipher.final()]);
+    decipher.final();
+    return content;
   } catch {
     return null;
   }

@@ -21,7 +21,7 @@ import { sessionKeyring } from "../../secrets/sealed-file.ts";
 import { sealingKeyName } from "../../secrets/sealing-key.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
-import { recordBackup } from "../compose/last-backup.ts";
+import { recordBackup } from "../backup-records.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
 import { mountedPaths, mountsIn } from "../purge.ts";
 import { BEGIN, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";
@@ -58,16 +58,14 @@ export async function requireBackupPath(file: string): Promise<void> {
     throw new MountaineerError("path_taken", `${file} is there, and is not a backup`, { hint });
 }
 
-/** Writes the whole backup, or nothing. Rejects as `requireBackupPath` and `readHome` do. */
+/** Writes the whole backup, or nothing, where `requireBackupPath` let it. Rejects as `readHome` does. */
 export async function backUp(options: FileOptions & { readonly configPath: string | null }) {
   const { home, configPath, file, passphrase, signal } = options;
-  await requireBackupPath(file);
   const content = await readHome(home, configPath, signal);
-  const bytes = await sealBackup(encodeContent(content), passphrase);
   await removeLeftovers(file);
-  await writeDurably(file, bytes, { mode: 0o600, signal });
+  await writeDurably(file, sealBackup(encodeContent(content), passphrase), { mode: 0o600, signal });
   await recordBackup(home);
-  return { file, bytes: bytes.length, files: content.files.size };
+  return { file, bytes: (await stat(file)).size, files: content.files.size };
 }
 
 async function isBackup(path: string): Promise<boolean> {

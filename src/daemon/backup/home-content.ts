@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type HomeContext, noFileAt } from "../../config/home-context.ts";
 import { recoverFrom } from "../../runtime/errors.ts";
-import { list, object, optional, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
+import { object, optional, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isoTime, systemClock } from "../../runtime/time/clock.ts";
 import { packageVersion } from "../../runtime/version.ts";
@@ -17,13 +17,15 @@ import { openParts } from "./home-parts.ts";
 
 /** Of a backup, or of one of its files. More would take minutes and gigabytes to parse. */
 const MOST_OBJECTS = 1_000_000;
+/** Where the files begin, and where one ends. Each is parsed apart: the JSON of all would take their memory three times more. */
+const [FILES, FILE_END] = [',"files":[', '"}'];
 /** The bytes of base64 for each byte, and what a file of a home has next to them in a backup at most. */
 const [BASE64, FRAME_BYTES] = [4 / 3, 1_000];
 /** How often a home is read whose configuration changes in the meantime. */
 const MOST_READS = 5;
 
 const context = { home: text, userHome: text, userName: text, defaultMountRoot: text };
-const contentShape = object({
+const originShape = object({
   /** ISO 8601 UTC. */
   time: textThat("a time", (value) => !Number.isNaN(Date.parse(value))),
   /** The host's name. */
@@ -33,12 +35,12 @@ const contentShape = object({
   context: object({ ...context, machineName: optional(text), smbDriver: optional(text) }),
   /** The path of the configuration file. */
   config: text,
-  /** `path`: in the home. `content`: in base64. */
-  files: list(object({ path: text, content: text })),
 });
-const contentOf = reader(contentShape);
+const originOf = reader(originShape);
+/** `path`: in the home. `content`: in base64. */
+const fileOf = reader(object({ path: text, content: text }));
 
-export interface HomeContent extends Readonly<Omit<TypeOf<typeof contentShape>, "files" | "context">> {
+export interface HomeContent extends Readonly<Omit<TypeOf<typeof originShape>, "context">> {
   readonly context: HomeContext;
   /** By their paths in the home. */
   readonly files: ReadonlyMap<string, Buffer>;
@@ -60,11 +62,11 @@ export async function readHome(
   for (let reads = 1; ; reads += 1) {
     const config = await readFile(snapshot.path).catch(recoverFrom("ENOENT", null));
     if (config === null) throw noFileAt(snapshot.path);
-    const files = new Map([[`config.${snapshot.path.split(".").at(-1)}`, config]]);
+    const files = new Map<string, Buffer>([[`config.${snapshot.path.split(".").at(-1)}`, config]]);
     for (const path of (await pathsIn(home)).filter((one) => !one.startsWith("config."))) {
       const row = backedUp(path);
       const content = row && (await parts[row.as].read(path));
-      if (content !== null) files.set(path, Buffer.from(content));
+      if (content !== null) files.set(path, typeof content === "string" ? Buffer.from(content) : content);
     }
     const time = isoTime(systemClock.wallMs());
     const origin = { time, machine: hostname(), version: packageVersion(), config: snapshot.path };
@@ -83,20 +85,33 @@ export async function pathsIn(home: string): Promise<readonly string[]> {
   return (await Promise.all(lists)).flat();
 }
 
-/** Throws `backup_refused` if the backup would be larger than a restore reads. */
-export function encodeContent({ files, ...origin }: HomeContent): Buffer {
+/** JSON in parts, the files last. Throws `backup_refused` if the backup would be larger than a restore reads. */
+export function encodeContent({ files, ...origin }: HomeContent): Iterable<Buffer> {
   const most = [...files.values()].reduce((sum, { length }) => sum + length * BASE64 + FRAME_BYTES, 0);
   if (most > MOST_BYTES) throw refused("a backup has 256 MiB at most");
-  const all = [...files].map(([path, content]) => ({ path, content: content.toString("base64") }));
-  return Buffer.from(JSON.stringify({ ...origin, files: all }));
+  return {
+    *[Symbol.iterator]() {
+      let before = `${JSON.stringify(origin).slice(0, -1)}${FILES}`;
+      for (const [path, content] of files) {
+        yield Buffer.from(before + JSON.stringify({ path, content: content.toString("base64") }));
+        before = ",";
+      }
+      yield Buffer.from("]}");
+    },
+  };
 }
 
 /** Throws `backup_refused` unless each file has a name that this version knows, and is there once. */
 export function decodeContent(whole: Buffer): HomeContent {
-  const found = hasManyObjects(whole) ? null : contentOf(jsonObject(whole.toString()));
-  if (found === null) throw refused("it is foreign: no home is in it");
+  const begin = whole.indexOf(FILES);
+  const origin = hasManyObjects(whole) ? null : originOf(jsonObject(`${whole.toString("utf8", 0, begin)}}`));
+  if (origin === null) throw refused("it is foreign: no home is in it");
   const files = new Map<string, Buffer>();
-  for (const { path, content } of found.files) {
+  for (let at = begin + FILES.length, end = 0; at < whole.length - FILE_END.length; at = end + 1) {
+    end = whole.indexOf(FILE_END, at) + FILE_END.length;
+    const file = fileOf(jsonObject(whole.toString("utf8", at, end)));
+    if (file === null) throw refused("it is foreign: its files are not understood");
+    const { path, content } = file;
     const bytes = Buffer.from(content, "base64");
     const why = files.has(path)
       ? "is in it twice"
@@ -111,7 +126,7 @@ export function decodeContent(whole: Buffer): HomeContent {
   if ([...files.keys()].filter((path) => path.startsWith("config.")).length !== 1)
     throw refused("it is foreign: it has not one configuration");
   // The assertion holds for what is used of it: the configuration is read as it was read there.
-  return { ...found, context: found.context as HomeContext, files };
+  return { ...origin, context: origin.context as HomeContext, files };
 }
 
 function hasManyObjects(bytes: Buffer): boolean {

@@ -17,8 +17,6 @@ const ONE_BY_ONE = 2;
 const LONGEST_QUEUE = 64;
 const LONGEST_NAME = 60;
 
-export type NotificationQueue = ReturnType<typeof createNotificationQueue>;
-
 interface Waiting {
   readonly kind: NotificationKind;
   /** The name of the share, or of the tool that waits for an answer; "" if the notification concerns neither. */

@@ -54,8 +54,6 @@ interface ConfigServiceOptions extends RuntimeTools {
   readonly publish: (transition: ServiceTransition) => void;
 }
 
-export type ConfigService = ReturnType<typeof createConfigService>;
-
 /** Disposing stops watching and refuses further edits. It resolves when the edit in progress has ended. */
 export function createConfigService(options: ConfigServiceOptions) {
   const { home, homeContext, snapshot, rejected, file, startReader, clock, logger, stream, publish } =

@@ -42,7 +42,7 @@ interface DurableWriteOptions {
  */
 export async function writeDurably(
   path: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | AsyncIterable<Uint8Array>,
   options: DurableWriteOptions = {},
 ): Promise<void> {
   const { survivesPowerCut = true } = options;

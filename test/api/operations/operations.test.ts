@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import type { AliasReport } from "../../../src/api/contract/contract.ts";
-import type { LogReport, LogRequest } from "../../../src/api/contract/records.ts";
-import { type Control, findOperation, OPERATION_NAMES } from "../../../src/api/operations/operations.ts";
+import type { LogRequest } from "../../../src/api/contract/records.ts";
+import {
+  type Control,
+  findOperation,
+  OPERATION_NAMES,
+  type OutputOf,
+} from "../../../src/api/operations/operations.ts";
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -139,7 +143,7 @@ type Places = Pick<Control, "aliases" | "reconcileAliases">;
 
 function scripted(): Places & { readonly calls: unknown[] } {
   const calls: unknown[] = [];
-  const report: AliasReport = { aliases: [ALIAS] };
+  const report: OutputOf<"aliases"> = { aliases: [ALIAS] };
   return {
     calls,
     async aliases() {
@@ -167,7 +171,7 @@ test("a server without aliases serves none", async (t) => {
   await assert.rejects(client.call("aliases", null, NEVER), { code: "protocol" });
 });
 
-const LOG: LogReport = {
+const LOG: OutputOf<"daemonLog"> = {
   path: "/home/ada/.mountaineer/mountaineer.log",
   lines: [
     {

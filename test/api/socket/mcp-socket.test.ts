@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { readDaemonInfo, writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
-import { type McpSocket, mostMcpConnections, startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
+import { mostMcpConnections, startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { MCP_SOCKET, requireSocketPlace } from "../../../src/api/socket/private-socket.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -17,7 +17,7 @@ import { startRig } from "../management-rig.ts";
 /** Answers each chunk with itself, and ends when the client has. */
 const echo = (stream: Duplex): void => void stream.pipe(stream);
 
-async function startSocket(t: TestContext, home: string, serve = echo): Promise<McpSocket> {
+async function startSocket(t: TestContext, home: string, serve = echo): ReturnType<typeof startMcpSocket> {
   const socket = await startMcpSocket({ home, serve, logger: noopLogger });
   t.after(() => socket[Symbol.asyncDispose]());
   return socket;

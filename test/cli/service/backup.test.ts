@@ -388,7 +388,7 @@ async function forged(file: string, files: Readonly<Record<string, string>>): Pr
       content: Buffer.from(text).toString("base64"),
     })),
   };
-  await writeFile(file, await sealBackup(Buffer.from(JSON.stringify(content)), PASSPHRASE));
+  await writeFile(file, sealBackup([Buffer.from(JSON.stringify(content))], PASSPHRASE));
 }
 
 test("F8 nothing of a stranger's backup runs or is written before the person has answered", async (t) => {

@@ -29,7 +29,7 @@ test("F8 a backup that was changed, cut, or is another's file is refused, says w
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
   const file = join(folder, "backup");
-  const whole = await sealBackup(contentOf(CONFIG), PASSPHRASE);
+  const whole = Buffer.concat(await Array.fromAsync(sealBackup([contentOf(CONFIG)], PASSPHRASE)));
   const flipped = (at: number): Buffer => {
     const bytes = Buffer.from(whole);
     bytes[at] = (bytes[at] ?? 0) ^ 1;

@@ -10,10 +10,7 @@ import {
   linuxNotifier,
   macosNotifier,
 } from "../../../src/daemon/notify/notification-command.ts";
-import {
-  createNotificationQueue,
-  type NotificationQueue,
-} from "../../../src/daemon/notify/notification-queue.ts";
+import { createNotificationQueue } from "../../../src/daemon/notify/notification-queue.ts";
 import { createNotifications, type Notifications } from "../../../src/daemon/notify/notifications.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -338,7 +335,7 @@ test("a cable that drops often is reported three times, then each tenth time", (
   );
 });
 
-function queueOf(...transitions: readonly ServiceTransition[]): NotificationQueue {
+function queueOf(...transitions: readonly ServiceTransition[]): ReturnType<typeof createNotificationQueue> {
   const queue = createNotificationQueue();
   for (const transition of transitions) queue.handle(transition, () => true, 0);
   return queue;
@@ -369,7 +366,7 @@ const HAPPENS: readonly (readonly [words: RegExp, told: Told])[] = [
   ],
 ];
 
-tellStories<NotificationQueue>(
+tellStories<ReturnType<typeof queueOf>>(
   {
     starts: { "a queue": () => queueOf() },
     acts: HAPPENS.map(([words, told]) => [

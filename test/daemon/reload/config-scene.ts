@@ -14,7 +14,7 @@ import type { StartReader } from "../../../src/config/worker/reader-process.ts";
 import { startApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
-import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
+import { createConfigService } from "../../../src/daemon/reload/config-service.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import type { WatchedFile } from "../../../src/sync/watched-file.ts";
@@ -33,7 +33,7 @@ export function text(timeoutMs: number, sync = "enabled = false"): string {
 export interface Scene {
   readonly path: string;
   readonly home: string;
-  readonly service: ConfigService;
+  readonly service: ReturnType<typeof createConfigService>;
   readonly transitions: readonly ServiceTransition[];
   readonly streamed: readonly { readonly id: number; readonly event: StreamEvent }[];
   /** While set, the section refuses whatever is offered. */
@@ -45,7 +45,10 @@ export interface Scene {
   /** Of approvals. */
   conditions(): readonly { readonly code: string; readonly hint: string | null }[];
   readonly logger: RecordingLogger;
-  edit(key: string, value: string | null): ReturnType<ConfigService["control"]["edit"]>;
+  edit(
+    key: string,
+    value: string | null,
+  ): ReturnType<ReturnType<typeof createConfigService>["control"]["edit"]>;
   /** Idempotent. */
   stop(): Promise<void>;
 }
