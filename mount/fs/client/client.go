@@ -80,7 +80,7 @@ type Options struct {
 	Killed func(ctx context.Context) bool
 	// IsCheck says whether the daemon sent the request, to check the mount: then no program needs the share.
 	IsCheck func(ctx context.Context) bool
-	// Known returns known files, by which the server is recognized.
+	// Known returns files that the kernel knows, by which the server is recognized as well.
 	Known func() []identity.Entry
 	// Event is called with each line for the journal while mu is held, and returns at once.
 	Event func(Event)
@@ -92,12 +92,11 @@ type Options struct {
 
 // Client is the client of a share. The package comment has its states.
 type Client struct {
-	options Options
-	traffic smb.Traffic
-	life    context.Context // until Close
-	end     context.CancelFunc
-	// How names are written on the server.
-	characters identity.Characters
+	options     Options
+	traffic     smb.Traffic
+	life        context.Context // until Close
+	end         context.CancelFunc
+	nameMapping identity.NameMapping
 	// Held during a planned move.
 	moving sync.Mutex
 	// Held while a record is made.
@@ -169,14 +168,18 @@ type Client struct {
 // New returns a client that signs in when Start is called.
 func New(options Options) *Client {
 	cl := &Client{
-		characters: identity.CharactersOf(options.Folder, options.Account.Share),
-		options:    options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted,
+		nameMapping: identity.NameMappingOf(options.Folder, options.Account.Share),
+		options:     options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted,
 		onlyOn: options.OnlyOn, pauses: options.Pauses, changed: make(chan struct{}), wake: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		rootChanged: make(chan struct{}, 1), stopRestoring: func() {}, down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
 	}
 	if cl.options.After == nil {
 		cl.options.After = time.After
 	}
+	if cl.options.Known == nil {
+		cl.options.Known = func() []identity.Entry { return nil }
+	}
+	cl.SetHooks(func(*Conn) {}, func() {}, func(*Conn) bool { return false })
 	if cl.wanted == "" && len(cl.routes) > 0 {
 		cl.wanted = cl.routes[0].Name
 	}
@@ -193,8 +196,8 @@ func New(options Options) *Client {
 	return cl
 }
 
-// Characters says how names are written on the server. It does not change.
-func (cl *Client) Characters() identity.Characters { return cl.characters }
+// NameMapping says how names are written on the server. It does not change.
+func (cl *Client) NameMapping() identity.NameMapping { return cl.nameMapping }
 
 // SetHooks sets what the file system does: leaving, in a planned move before the connection for files is left, while no request is pending;
 // connected, whenever there is a new connection for files; full, on a connection whose server accepts no further open file: it closes one, and
@@ -207,23 +210,16 @@ func (cl *Client) SetHooks(leaving func(*Conn), connected func(), full func(*Con
 
 func (cl *Client) makeRoom(c *Conn) bool {
 	cl.mu.Lock()
-	close := cl.onFull
+	full := cl.onFull
 	cl.mu.Unlock()
-	return close != nil && close(c)
-}
-
-// callOnConnected: the caller holds mu.
-func (cl *Client) callOnConnected() {
-	if cl.onConnected != nil {
-		safely.Go(cl.onConnected)
-	}
+	return full(c)
 }
 
 func (cl *Client) callBeforeLeaving(c *Conn) {
 	cl.mu.Lock()
 	leaving := cl.beforeLeaving
 	cl.mu.Unlock()
-	if leaving != nil && c != nil {
+	if c != nil {
 		_, _ = Await(cl.life, nil, safely.Done(func() { leaving(c) }), time.Now().Add(logOffWithin))
 	}
 }
@@ -233,12 +229,12 @@ func (cl *Client) Start(ctx context.Context) error {
 	cl.mu.Lock()
 	plan := cl.usable()
 	cl.mu.Unlock()
-	got := cl.race(ctx, plan, Files)
-	if got.conn == nil {
-		return got.err
+	c, err := cl.race(ctx, plan, Files)
+	if err != nil {
+		return err
 	}
 	cl.mu.Lock()
-	cl.install(got.conn, Returned)
+	cl.install(c, Returned)
 	cl.mu.Unlock()
 	for _, each := range []func(){cl.recover, cl.keepRecord, cl.watchNetwork} {
 		safely.Go(safely.Again(each))
@@ -273,9 +269,12 @@ func (cl *Client) wakeWaiters() {
 }
 
 // wakeRecover lets recover check again at once, whether mu is held or not.
-func (cl *Client) wakeRecover() {
+func (cl *Client) wakeRecover() { notify(cl.wake) }
+
+// notify wakes the goroutine that receives from c, which buffers one: now, or when it receives next.
+func notify(c chan struct{}) {
 	select {
-	case cl.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

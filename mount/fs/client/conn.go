@@ -7,7 +7,8 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Conn is one of the client's sessions, with its connection. A retired one is not used again.
+// Conn is one of the client's sessions, with its connection, and counts the requests that are pending on it: sent, and not answered yet. A planned
+// move waits until there are none; silence measures how long they have waited.
 type Conn struct {
 	*smb.Connection
 	// Number distinguishes sessions. A server may use the id of a removed file again; in one session, equal ids are the same file.
@@ -15,33 +16,33 @@ type Conn struct {
 	// ServerNumber is increased when a person accepts another server: files of two servers are never the same file.
 	ServerNumber int
 	client       *Client
-	checked      serverCheck
+	checked      serverCheck // by prove
 
 	// Under the client's mu.
-	isRetired bool
-	pending   int
-	changing  int           // of the pending requests
-	since     time.Duration // when the first of the pending requests was sent
-	isProbed  bool          // probeWhileSilent runs
+	isRetired    bool // it was given up: no request is sent on it (retire)
+	pending      int
+	changing     int           // how many of the pending requests change something
+	pendingSince time.Duration // when the first request was sent after there was none
+	isProbing    bool          // probeWhileSilent runs
 }
 
-// beginRequest counts a request as pending. The caller holds the client's mu.
-func (c *Conn) beginRequest(use Needs) {
+// beginRequest counts a request as pending, and has silence watched from then on. The caller holds the client's mu.
+func (c *Conn) beginRequest(needs Needs) {
 	c.client.requestCount++
 	if c.pending++; c.pending == 1 {
-		c.since = smb.Monotonic()
+		c.pendingSince = smb.Monotonic()
 	}
-	if use.Changes {
+	if needs.Changes {
 		c.changing++
 	}
-	if !c.isProbed {
-		c.isProbed = true
+	if !c.isProbing {
+		c.isProbing = true
 		time.AfterFunc(silentFrom, safely.Again(c.probeWhileSilent))
 	}
 }
 
-// endRequest counts a request as answered. One that was lost counts as pending until its connection is given up: it may still take effect.
-func (c *Conn) endRequest(use Needs, err error) {
+// endRequest counts a request as no longer pending. One without an answer (IsLoss) may still take effect: the connection is given up before that.
+func (c *Conn) endRequest(needs Needs, err error) {
 	cl := c.client
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -49,7 +50,7 @@ func (c *Conn) endRequest(use Needs, err error) {
 		cl.loseLocked(c, Ended, smb.Monotonic())
 	}
 	c.pending--
-	if use.Changes {
+	if needs.Changes {
 		c.changing--
 	}
 	if c.pending == 0 && cl.resumed != nil {
@@ -57,24 +58,18 @@ func (c *Conn) endRequest(use Needs, err error) {
 	}
 }
 
-// silence is how long requests have waited since the last bytes came. The caller holds the client's mu.
+// silence is how long pending requests have waited since the server last sent a byte; 0: none is pending. The first 2 s after a sleep of the machine
+// do not count (sleep.go). The caller holds the client's mu.
 func (c *Conn) silence() time.Duration {
 	if c.pending == 0 || c.isRetired {
 		return 0
 	}
-	return smb.Monotonic() - max(c.LastReceived(), c.since, c.client.sleeps.countsFrom())
+	return smb.Monotonic() - max(c.LastReceived(), c.pendingSince, c.client.sleeps.countsFrom())
 }
 
-// retire ends a connection so that none of its requests takes effect after later ones: unsent ones are dropped, and the server drops those
-// that it has received when a later sign-in ends the session. The caller holds mu.
-func (cl *Client) retire(c *Conn) {
-	if c == nil || c.isRetired {
-		return
-	}
-	c.isRetired = true
-	cl.previous = append(cl.previous, &previousSession{c.Id(), smb.Monotonic(), c.changing > 0})
-	c.Reset()
-	if len(cl.previous) > previousAtMost {
-		cl.previous = cl.previous[1:]
-	}
+// IsShared: both sessions are this one, as the server accepts only one connection.
+func (c *Conn) IsShared() bool {
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	return c.client.maxConnections == 1
 }

@@ -39,32 +39,32 @@ func (cl *Client) find(o *outage) {
 			cl.sleep(askEvery, true)
 			continue
 		}
-		got := cl.race(cl.life, plan, Files)
+		c, err := cl.race(cl.life, plan, Files)
 		cl.mu.Lock()
-		if cl.outage != o || cl.isClosed || got.conn != nil && (got.conn.isRetired || !cl.allowed[got.conn.Route.Name]) {
+		if cl.outage != o || cl.isClosed || c != nil && (c.isRetired || !cl.allowed[c.Route.Name]) {
 			cl.mu.Unlock()
-			if got.conn != nil {
-				got.conn.LogOff(logOffWithin)
+			if c != nil {
+				c.LogOff(logOffWithin)
 			}
 			continue
 		}
-		if got.conn != nil {
+		if c != nil {
 			reason := o.reason
 			if round > 0 {
 				reason = Returned
 			}
-			cl.install(got.conn, reason)
+			cl.install(c, reason)
 			cl.mu.Unlock()
 			return
 		}
-		cl.recordFailure(got.err)
+		cl.recordFailure(err)
 		cl.mu.Unlock()
-		if smb.CodeOf(got.err) == smb.OtherServer && looks < 2 {
+		if smb.CodeOf(err) == smb.OtherServer && looks < 2 {
 			looks++
 			cl.sleep(lookAgainAfter, true)
 			continue
 		}
-		cl.waitToRetry(plan, got.err)
+		cl.waitToRetry(plan, err)
 	}
 }
 

@@ -167,12 +167,7 @@ func (cl *Client) pauseRequests(old *sessions) (release func(), isQuiet bool) {
 }
 
 // wakeMove lets pauseRequests check again whether requests are pending. The caller holds mu.
-func (cl *Client) wakeMove() {
-	select {
-	case cl.idle <- struct{}{}:
-	default:
-	}
-}
+func (cl *Client) wakeMove() { notify(cl.idle) }
 
 // isLast: no other sessions have come into use since. The caller holds mu.
 func (cl *Client) isLast(old *sessions) bool {

@@ -38,7 +38,7 @@ type CopyPart struct {
 	Offset int64  `json:"offset"`
 
 	// Of the other share.
-	Characters identity.Characters `json:"characters"`
+	NameMapping identity.NameMapping `json:"characters"`
 }
 
 // CopyResult has the number of bytes copied, and the size and time of the whole source file.

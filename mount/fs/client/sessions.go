@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -64,7 +65,7 @@ func (cl *Client) use(files *Conn) {
 	cl.current = &sessions{route: files.Route, files: files, missing: &outage{since: smb.Monotonic(), route: files.Route}}
 	cl.lastRoute, cl.outage = files.Route, nil
 	cl.recordSessions()
-	cl.callOnConnected()
+	safely.Go(cl.onConnected)
 	cl.wakeWaiters()
 	cl.wakeRecover()
 }
@@ -85,7 +86,7 @@ func (cl *Client) reportOutage(o *outage, before smb.Route, reason Reason) {
 func (cl *Client) addSession(s *sessions, c *Conn) {
 	if s.files == nil {
 		s.files = c
-		cl.callOnConnected()
+		safely.Go(cl.onConnected)
 	} else {
 		s.names = c
 	}
@@ -122,6 +123,20 @@ func (cl *Client) loseLocked(c *Conn, reason Reason, since time.Duration) {
 	}
 	cl.retire(c)
 	cl.drop(c, reason, since)
+}
+
+// retire gives up a connection so that none of its requests takes effect after later ones: unsent ones are dropped (Reset), and the server drops
+// those that it has received when a later sign-in ends the session (previous.go). The caller holds mu.
+func (cl *Client) retire(c *Conn) {
+	if c == nil || c.isRetired {
+		return
+	}
+	c.isRetired = true
+	cl.previous = append(cl.previous, &previousSession{c.Id(), smb.Monotonic(), c.changing > 0})
+	c.Reset()
+	if len(cl.previous) > previousAtMost {
+		cl.previous = cl.previous[1:]
+	}
 }
 
 // drop takes a connection that was given up out of the current sessions. The caller holds mu.

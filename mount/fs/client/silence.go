@@ -34,7 +34,7 @@ func (c *Conn) probeWhileSilent() {
 		cl.mu.Lock()
 		silence := c.silence()
 		if c.pending == 0 || c.isRetired {
-			c.isProbed = false
+			c.isProbing = false
 			cl.mu.Unlock()
 			return
 		}
@@ -137,7 +137,7 @@ func (cl *Client) passesLongMessages(route smb.Route) bool {
 	defer c.LogOff(logOffWithin)
 	defer context.AfterFunc(ctx, c.Reset)()
 	path := ""
-	for _, each := range cl.knownFiles() {
+	for _, each := range cl.options.Known() {
 		if !each.Folder && each.Size >= testedBytes {
 			path = each.Path
 			break

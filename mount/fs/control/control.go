@@ -249,17 +249,9 @@ func (c *Control) execute(asked request, a *answer) error {
 	case "lost":
 		return c.client.Lost(asked.Route)
 	case "allow":
-		names, err := namesIn(asked.Routes)
-		if err == nil {
-			err = c.client.Allow(names)
-		}
-		return err
+		return asked.withNames(c.client.Allow)
 	case "try":
-		names, err := namesIn(asked.Routes)
-		if err == nil {
-			err = c.client.Try(names)
-		}
-		return err
+		return asked.withNames(c.client.Try)
 	case "set":
 		return c.set(asked)
 	case "new_server":
@@ -283,11 +275,13 @@ func (c *Control) execute(asked request, a *answer) error {
 
 var errUnmounted = smb.Fail(smb.Other, errors.New("it is not mounted yet"))
 
-func namesIn(text json.RawMessage) (names []string, err error) {
-	if err = json.Unmarshal(text, &names); err != nil {
-		err = smb.Fail(smb.Usage, errors.New("routes is a list of names"))
+// withNames runs command with the names in Routes.
+func (r request) withNames(command func(names []string) error) error {
+	var names []string
+	if json.Unmarshal(r.Routes, &names) != nil {
+		return smb.Fail(smb.Usage, errors.New("routes is a list of names"))
 	}
-	return names, err
+	return command(names)
 }
 
 func (c *Control) set(asked request) error {
@@ -298,8 +292,7 @@ func (c *Control) set(asked request) error {
 		}
 	}
 	if asked.PatienceMs != nil {
-		of := time.Duration(*asked.PatienceMs) * time.Millisecond
-		settings.Patience = &of
+		settings.Patience = new(time.Duration(*asked.PatienceMs) * time.Millisecond)
 	}
 	return c.client.Set(settings)
 }

@@ -157,11 +157,9 @@ func readProgramFile(folder string) (n programFile, err error) {
 
 // removeStale removes the socket of an earlier program outside of the home, and its folder, if they are this user's.
 func removeStale(folder string) {
-	before, err := readProgramFile(folder)
-	if err != nil || before.Folder != folder {
-		return
+	if before, err := readProgramFile(folder); err == nil && before.Folder == folder {
+		removeShort(before.Socket)
 	}
-	removeShort(before.Socket)
 }
 
 func removeShort(socket string) {

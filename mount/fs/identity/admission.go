@@ -28,9 +28,9 @@ func (r *Record) RefusalOf(share *smb2.Share) string {
 }
 
 // Protect records the dialect and encryption of a proved connection. They only increase, unless a person has accepted the server.
-func (r *Record) Protect(dialect string, share *smb2.Share, isLetIn bool) {
+func (r *Record) Protect(dialect string, share *smb2.Share, isAccepted bool) {
 	isEncrypted := share.Encryption() != ""
-	if isLetIn {
+	if isAccepted {
 		r.Dialect, r.Encrypted = dialect, isEncrypted
 	}
 	r.Dialect, r.Encrypted = max(r.Dialect, dialect), r.Encrypted || isEncrypted

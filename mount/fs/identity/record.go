@@ -4,10 +4,11 @@
 // ids). Before the login Refusal compares GUID and dialect. After it ReadRoot reads the root and the known entries (a Reading), and Recognize
 // compares the two: creation times prove most, unchanged files prove the server, folders and ids do not suffice. Package client asks all of these
 // at each sign-in, before any file is opened again, and keeps the record up to date with Updated and Protect. Nothing here has state or locks;
-// only Read, CharactersOf, Write and Archive touch the disk.
+// only Read, NameMappingOf, Write and Archive touch the disk.
 package identity
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -76,14 +77,14 @@ func (e Entry) isRenamed(other Entry) bool {
 	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isUnchanged(other)
 }
 
-// Characters says how a share's names have characters that servers forbid. It stays as long as the share is known.
-type Characters string
+// NameMapping says by which other characters a share's names have those that servers forbid, such as ":". It stays as long as the share is known.
+type NameMapping string
 
 const (
-	// By similar characters. Records that do not say it are of shares with these.
-	Similar Characters = ""
-	// By private characters of Unicode, as macOS and the kernel's client have them.
-	Private Characters = "private"
+	// RcloneMapping: by similar ones, such as the full-width "：". Records that do not say it are of shares with this mapping.
+	RcloneMapping NameMapping = ""
+	// SfmMapping: by private ones of Unicode (U+F001 to U+F029), as macOS and the kernel's client (cifs, mapposix) have them.
+	SfmMapping NameMapping = "private"
 )
 
 // Record is what is known of a server.
@@ -99,10 +100,10 @@ type Record struct {
 	Dialect   string `json:"dialect,omitempty"`
 	Encrypted bool   `json:"encrypted,omitempty"`
 	// Of the share, whatever server has it.
-	Characters Characters `json:"characters,omitempty"`
-	Share      string     `json:"share"`
-	Root       Entry      `json:"root"`
-	Entries    []Entry    `json:"entries"`
+	NameMapping NameMapping `json:"characters,omitempty"`
+	Share       string      `json:"share"`
+	Root        Entry       `json:"root"`
+	Entries     []Entry     `json:"entries"`
 }
 
 const recordVersion = 1
@@ -129,18 +130,18 @@ func readFile(file, share string) *Record {
 	return &r
 }
 
-// CharactersOf are those of the share's record, or else of the newest archived one. A new share has private characters.
-func CharactersOf(folder, share string) Characters {
+// NameMappingOf is the mapping in the share's record, or else in the newest archived one. A new share has SfmMapping.
+func NameMappingOf(folder, share string) NameMapping {
 	files, _ := os.ReadDir(folder)
 	for _, each := range slices.Backward(files) {
 		if isRecord, _ := filepath.Match("server*.json", each.Name()); !isRecord {
 			continue
 		}
 		if r := readFile(filepath.Join(folder, each.Name()), share); r != nil {
-			return r.Characters
+			return r.NameMapping
 		}
 	}
-	return Private
+	return SfmMapping
 }
 
 // Write replaces the record in one step.
@@ -170,13 +171,7 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	_, err = file.Write(text)
-	if e := file.Sync(); err == nil {
-		err = e
-	}
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
+	if err = cmp.Or(err, file.Sync(), file.Close()); err == nil {
 		err = os.Rename(next, path)
 	}
 	return err

@@ -19,11 +19,11 @@ const acrossAtMost = 32 << 20
 // CopyAcross has the server copy a part of a file into a file of another share. The caller has created that file with a unique name, which proves
 // that both shares are on one server.
 func (s *Share) CopyAcross(ctx context.Context, part client.CopyPart) (client.CopyResult, error) {
-	from, err := s.characters.pathOnServer(part.From)
+	from, err := s.mapping.pathOnServer(part.From)
 	if err != nil {
 		return client.CopyResult{}, err
 	}
-	to, err := characters(part.Characters).pathOnServer(part.To)
+	to, err := nameMapping(part.NameMapping).pathOnServer(part.To)
 	if err != nil {
 		return client.CopyResult{}, err
 	}
@@ -62,7 +62,7 @@ func openPlainly(share *smb2.Share, path string, access smb2.Access) (smb2.Opene
 }
 
 // pathOnServer is a path in the mount as the server has it.
-func (c characters) pathOnServer(path string) (there string, err error) {
+func (m nameMapping) pathOnServer(path string) (there string, err error) {
 	names := strings.Split(path, "/")
 	if len(names) > 1 && names[0] == versionsFolder {
 		if at, err := time.Parse(versionForm, names[1]); err == nil {
@@ -70,7 +70,7 @@ func (c characters) pathOnServer(path string) (there string, err error) {
 		}
 	}
 	for i := 0; i < len(names) && err == nil; i++ {
-		there, err = c.join(there, names[i])
+		there, err = m.join(there, names[i])
 	}
 	return there, err
 }

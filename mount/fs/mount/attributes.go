@@ -22,7 +22,7 @@ const readOnly = 1
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if isRepeated(ctx) {
 		n.fill(&out.Attr)
-		return n.consumeForFile(changedFile)
+		return n.acceptFileCall(changedFile)
 	}
 	if mode, ok := in.GetMode(); ok && mode&0o200 != 0 {
 		if err := n.makeWritable(ctx); err != nil {
@@ -79,7 +79,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 		return infoOrError(t.Conn, stat, err)
 	})
 	if err == nil && n.isSame(info) {
-		n.learn(info)
+		n.storeStat(info)
 	}
 	return err
 }
@@ -135,7 +135,7 @@ func (n *node) makeWritable(ctx context.Context) error {
 		return infoOrError(t.Conn, stat, err)
 	})
 	if err == nil && n.isSame(info) {
-		n.learn(info)
+		n.storeStat(info)
 	}
 	return err
 }
@@ -189,14 +189,11 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 			return info, nil
 		})
 	}
-	n.share.lastChange.Store(time.Now().UnixNano())
-	n.mu.Lock()
-	n.changedAt = time.Now()
-	n.mu.Unlock()
+	n.changed()
 	if err != nil {
 		return err
 	}
-	n.learn(info)
+	n.storeStat(info)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.times.set = info.at; !written.IsZero() {

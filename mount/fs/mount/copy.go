@@ -49,8 +49,8 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 	defer turn.leave()
 	return onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
-		from, leave := from.borrow()
-		defer leave()
+		from, release := from.acquire()
+		defer release()
 		h.node.locks.rememberBytes(nil, 0)
 		source, err := from.openedOn(t.Conn)
 		if err != nil {

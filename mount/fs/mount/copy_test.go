@@ -50,7 +50,7 @@ func TestTheServerCopies(t *testing.T) {
 			write(t, m.here("across："), "")
 			before := m.crossed()
 			rig.Must(t, copyRange(source, target))
-			part := client.CopyPart{From: "source", Share: "again", To: "across:", Characters: identity.Similar}
+			part := client.CopyPart{From: "source", Share: "again", To: "across:", NameMapping: identity.RcloneMapping}
 			for part.Offset < int64(len(data)) {
 				copied, err := m.share.CopyAcross(t.Context(), part)
 				rig.Must(t, err)

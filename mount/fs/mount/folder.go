@@ -80,8 +80,8 @@ func (f *names) noteChange(name string) {
 	}
 }
 
-// isThere: the server has a file of that name, also if one was removed.
-func (f *names) isThere(name string) {
+// forgetRemoved: no deletion of that name is pending: it is free, or the server has a file of that name again.
+func (f *names) forgetRemoved(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.removed, name)
@@ -273,7 +273,7 @@ func (n *node) storeListing(all []fileInfo, asked time.Time, isWhole bool, s *su
 			n.share.listsNoIds.Store(true)
 			return
 		}
-		name := n.share.characters.fromServer(each.stat.FileName)
+		name := n.share.mapping.fromServer(each.stat.FileName)
 		entries[name] = each
 		folded[strings.ToLower(name)] = struct{}{}
 	}
@@ -330,7 +330,7 @@ func (f *names) changedBy(s *Share, changed []smb2.Change) {
 		return
 	}
 	for _, each := range changed {
-		f.noteChange(s.characters.fromServer(each.Name))
+		f.noteChange(s.mapping.fromServer(each.Name))
 	}
 	if len(f.entries) > 2*cachedAtMost {
 		f.drop(s)

@@ -285,7 +285,7 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 	h.node.endLease()
 	// If the connection has ended, the server has closed the file, and its times are unknown (nil).
 	if (err == nil || isLast) && h.isDirty.Swap(false) {
-		h.node.learnTimes(closed)
+		h.node.storeTimes(closed)
 	}
 	return err
 }
@@ -332,7 +332,7 @@ func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, writt
 		return info, err
 	}
 	h.timeSetAt.Store(time.Now().UnixNano())
-	h.node.learnTimes(info.stat)
+	h.node.storeTimes(info.stat)
 	return info, nil
 }
 
@@ -346,9 +346,9 @@ func onFile[T any](ctx context.Context, h *handle, use client.Needs, op func(t c
 // onHandle is the op for client.Do that runs op with the server's handle: that of the lock handle while the file is locked.
 func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T, error)) func(client.Attempt) (T, error) {
 	return func(t client.Attempt) (T, error) {
-		h, leave := h.borrow()
-		defer leave()
-		file, err := h.openedOn(t.Conn)
+		by, release := h.acquire()
+		defer release()
+		file, err := by.openedOn(t.Conn)
 		if err != nil {
 			return *new(T), err
 		}

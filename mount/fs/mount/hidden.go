@@ -2,9 +2,11 @@ package mount
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -43,10 +45,7 @@ func (l *hiddenFiles) open(folder string) {
 
 // isHiddenPath: whatever the list says, no other file is removed.
 func isHiddenPath(path string) bool {
-	name := path[len(folderOf(path)):]
-	if len(name) > 0 && name[0] == '/' {
-		name = name[1:]
-	}
+	name := strings.TrimPrefix(path[len(folderOf(path)):], "/")
 	return isHidden(name) || filepath.Base(folderOf(path)) == removedFolder && len(name) == markLength
 }
 
@@ -76,13 +75,7 @@ func (l *hiddenFiles) add(path string, id uint64) error {
 	}
 	line, _ := json.Marshal(l.paths[path])
 	_, err = file.Write(append(line, '\n'))
-	if e := file.Sync(); err == nil {
-		err = e
-	}
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	return err
+	return cmp.Or(err, file.Sync(), file.Close())
 }
 
 // remove: no file is at that path now.

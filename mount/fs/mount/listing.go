@@ -59,8 +59,8 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		}
 		l.at++
 		each := l.entries[i]
-		name := l.node.share.characters.fromServer(each.stat.FileName)
-		if isHidden(name) || l.node.confirmRemoval(ctx, name, each, reading) {
+		name := l.node.share.mapping.fromServer(each.stat.FileName)
+		if isHidden(name) || l.node.confirmDeletion(ctx, name, each, reading) {
 			continue
 		}
 		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.stat.FileId, uint64(l.at))}
@@ -224,7 +224,7 @@ func (l *listing) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
 // Lookup is called for the entry that was read last (READDIRPLUS).
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	i := l.at - 1 - dots - l.first
-	if i < 0 || i >= len(l.entries) || l.node.share.characters.fromServer(l.entries[i].stat.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
+	if i < 0 || i >= len(l.entries) || l.node.share.mapping.fromServer(l.entries[i].stat.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
 		return l.node.Lookup(ctx, name, out)
 	}
 	child := l.node.childOf(name)

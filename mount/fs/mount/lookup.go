@@ -46,7 +46,7 @@ func (n *node) statPath(ctx context.Context, path string) (fileInfo, error) {
 // child is the node of the file that the server has at that name: the one that the kernel knows there or by another name of the file, or a new
 // one.
 func (n *node) child(ctx context.Context, name string, info fileInfo) *fs.Inode {
-	n.names.isThere(name)
+	n.names.forgetRemoved(name)
 	if old := n.childOf(name); old != nil && old.isSame(info) {
 		old.refresh(info)
 		return old.EmbeddedInode()
@@ -61,7 +61,7 @@ func (n *node) child(ctx context.Context, name string, info fileInfo) *fs.Inode 
 		attr.Gen++
 	}
 	child := &node{share: n.share}
-	child.learn(info)
+	child.storeStat(info)
 	inode := n.NewInode(ctx, child, attr)
 	n.share.known.add(child, info.stat.FileId)
 	return inode

@@ -29,8 +29,8 @@ func isHidden(name string) bool {
 }
 
 // join returns the path on the server of a name in a folder.
-func (c characters) join(folder, name string) (string, error) {
-	name, err := c.toServer(name)
+func (m nameMapping) join(folder, name string) (string, error) {
+	name, err := m.toServer(name)
 	if folder != "" {
 		name = folder + "/" + name
 	}
@@ -49,7 +49,7 @@ func (n *node) pathOfName(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return n.share.characters.join(folder, name)
+	return n.share.mapping.join(folder, name)
 }
 
 // unitsOf is the length of a name in UTF-16 units.
@@ -78,7 +78,7 @@ func (n *node) shownPath() string {
 	path, _ := n.serverPath()
 	names := strings.Split(path, "/")
 	for i, each := range names {
-		names[i] = n.share.characters.fromServer(each)
+		names[i] = n.share.mapping.fromServer(each)
 	}
 	return strings.Join(names, "/")
 }
@@ -96,7 +96,7 @@ func (n *node) serverPaths() (paths []string, err error) {
 	}
 	n.mu.Unlock()
 	for i, each := range places {
-		path, err := n.share.characters.pathOf(each)
+		path, err := n.share.mapping.pathOf(each)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (n *node) serverPaths() (paths []string, err error) {
 	return paths, nil
 }
 
-func (c characters) pathOf(place fs.Place) (path string, err error) {
+func (m nameMapping) pathOf(place fs.Place) (path string, err error) {
 	names := []string{place.Name}
 	first := place.Parent
 	for at := place.Parent; !at.IsRoot(); {
@@ -123,7 +123,7 @@ func (c characters) pathOf(place fs.Place) (path string, err error) {
 	}
 	path, names = intoVersion(first, names)
 	for i := len(names) - 1; i >= 0 && err == nil; i-- {
-		path, err = c.join(path, names[i])
+		path, err = m.join(path, names[i])
 	}
 	return path, err
 }

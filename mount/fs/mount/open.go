@@ -16,7 +16,7 @@ import (
 
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if isRepeated(ctx) {
-		return repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, n.consumeForFile(openCall)
+		return repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, n.acceptFileCall(openCall)
 	}
 	h := newHandle(n, flags)
 	isTruncating := flags&syscall.O_TRUNC != 0
@@ -54,7 +54,7 @@ func (n *node) keepCache(h *handle) uint32 {
 // Create makes or opens a file in one request, so that the server decides which client makes it.
 func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
 	if isRepeated(ctx) {
-		child, errno := n.newRepeated(ctx, newFile, name, out)
+		child, errno := n.createRepeated(ctx, newFile, name, out)
 		return child, repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, errno
 	}
 	path, err := n.pathOfName(name)
@@ -63,11 +63,11 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	}
 	c := creation{path: path, flags: flags, mark: newMark()}
 	_, _ = rand.Read(c.key[:])
-	created, err := onceFree(ctx, n, name, func() (createdFile, error) {
+	created, err := createOnceFree(ctx, n, name, func() (createdFile, error) {
 		return change(ctx, n.share, client.Files, c.create, func(late createdFile) { _, _ = late.Close() })
 	})
 	if err != nil {
-		return nil, nil, 0, n.share.characters.createErrno(err, name)
+		return nil, nil, 0, n.share.mapping.createErrno(err, name)
 	}
 	n.nameChanged(name)
 	child := n.child(ctx, name, created.at)
@@ -83,7 +83,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	h.mu.Unlock()
 	file.contentChanged()
 	if created.IsNew {
-		file.learn(created.at)
+		file.storeStat(created.at)
 	}
 	file.fill(&out.Attr)
 	return child, h, 0, 0
@@ -174,10 +174,10 @@ func (m *mark) open(c *client.Conn, path string, access smb2.Access, key smb2.Le
 
 func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if isRepeated(ctx) {
-		return n.newRepeated(ctx, newFolder, name, out)
+		return n.createRepeated(ctx, newFolder, name, out)
 	}
 	mark := newMark()
-	info, err := onceFree(ctx, n, name, func() (fileInfo, error) {
+	info, err := createOnceFree(ctx, n, name, func() (fileInfo, error) {
 		return atName(ctx, n, name, changing, func(t client.Attempt, path string) (fileInfo, error) {
 			stat, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
 			if t.IsRetry && isTaken(err) {
@@ -192,7 +192,7 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 // answerMade answers a request that has created a folder or a symbolic link, or failed to.
 func (n *node) answerMade(ctx context.Context, name string, info fileInfo, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err != nil {
-		return nil, n.share.characters.createErrno(err, name)
+		return nil, n.share.mapping.createErrno(err, name)
 	}
 	n.nameChanged(name)
 	child := n.child(ctx, name, info)
@@ -225,9 +225,9 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		}
 		return info, e
 	}
-	info, err := onceFree(ctx, n, name, func() (fileInfo, error) { return change(ctx, n.share, client.Files, link, nil) })
+	info, err := createOnceFree(ctx, n, name, func() (fileInfo, error) { return change(ctx, n.share, client.Files, link, nil) })
 	if err != nil {
-		if errno := n.share.characters.createErrno(err, name); errno != syscall.ENOTSUP {
+		if errno := n.share.mapping.createErrno(err, name); errno != syscall.ENOTSUP {
 			return nil, errno
 		}
 		return nil, syscall.EPERM

@@ -14,20 +14,25 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
+// A program that reads a file from start to end waits for a round trip to the server with each read, as the kernel sends 128 KiB at a time. So
+// the file is read ahead by chunks of 1 MiB: those in the window are requested at the same time, and answer later reads. The window grows while
+// reads have to wait, up to 16 chunks; a read that does not follow the one before closes it.
+
 const (
-	chunkAtMost = 1 << 20
-	inFlight    = 16
-	// For all open files together; beyond it, nothing is read ahead.
-	aheadAtMost = 3 * inFlight
+	chunkAtMost  = 1 << 20
+	windowAtMost = 16
+	// Chunks that are read ahead for all files together.
+	aheadAtMost = 3 * windowAtMost
 	// How long bytes that were read ahead are used: as long as attributes.
 	freshFor = time.Second
-	// The kernel sends several reads of one file at the same time, in any order.
+	// The kernel sends several reads of one file at the same time, in any order: one this far from the expected offset still follows.
 	reorderedAtMost = 512 << 10
 )
 
+// chunksAhead counts chunks that are read ahead and not released.
 var chunksAhead atomic.Int64
 
-// chunk is a part of a file that is being read, or was read.
+// chunk is a part of a file that is being read, or was read. It is released when the request that fills it, the window and each read are done with it.
 type chunk struct {
 	at   int64
 	done chan struct{}
@@ -36,8 +41,8 @@ type chunk struct {
 	block  smb2.Block
 	err    error
 
-	users   atomic.Int32 // who have to release it
-	counted bool         // in chunksAhead
+	users   atomic.Int32 // how many have to release it
+	isAhead bool         // it counts in chunksAhead
 }
 
 func (c *chunk) isDone() bool {
@@ -54,22 +59,22 @@ func (c *chunk) release() {
 		return
 	}
 	c.block.Release()
-	if c.counted {
+	if c.isAhead {
 		chunksAhead.Add(-1)
 	}
 }
 
-// readAhead keeps several requests in flight while a file is read sequentially: the kernel sends reads of 128 KiB, often one at a time.
+// readAhead is the window of an open file.
 type readAhead struct {
-	mu     sync.Mutex
-	size   int64 // of a chunk
-	next   int64 // the end of the last read
-	front  int64 // the chunk that is being read
-	window int64
-	chunks map[int64]*chunk
+	mu      sync.Mutex
+	size    int64            // of a chunk
+	next    int64            // where the last read ended
+	current int64            // the offset of the chunk that programs read now
+	window  int64            // how many chunks are read from there on; 0: the file is not read from start to end
+	chunks  map[int64]*chunk // of the window, by offset
 }
 
-// drop: the file has changed, or is closed.
+// drop closes the window: the file has changed, or is closed.
 func (a *readAhead) drop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,7 +82,7 @@ func (a *readAhead) drop() {
 	a.window = 0
 }
 
-// forget: the caller holds mu.
+// forget drops chunks from the window. The caller holds mu.
 func (a *readAhead) forget(which func(*chunk) bool) {
 	for at, c := range a.chunks {
 		if which(c) {
@@ -87,7 +92,7 @@ func (a *readAhead) forget(which func(*chunk) bool) {
 	}
 }
 
-// dropShort drops a chunk that is too short.
+// dropShort drops a chunk that ended before the file does.
 func (a *readAhead) dropShort(short *chunk) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,13 +106,13 @@ func (a *readAhead) isWithin(off int64) bool {
 	return off%a.size != 0
 }
 
-// startChunk starts to read a chunk; nil: too much is read ahead already. The caller releases it.
-func (h *handle) startChunk(at, length int64, counted bool) *chunk {
-	if counted && chunksAhead.Add(1) > aheadAtMost {
+// startChunk starts to read a chunk, which the caller releases. nil: it would be read ahead, and too many are.
+func (h *handle) startChunk(at, length int64, isAhead bool) *chunk {
+	if isAhead && chunksAhead.Add(1) > aheadAtMost {
 		chunksAhead.Add(-1)
 		return nil
 	}
-	c := &chunk{at: at, done: make(chan struct{}), counted: counted}
+	c := &chunk{at: at, done: make(chan struct{}), isAhead: isAhead}
 	c.users.Store(2)
 	safely.Go(func() {
 		defer c.release()
@@ -118,27 +123,28 @@ func (h *handle) startChunk(at, length int64, counted bool) *chunk {
 	return c
 }
 
-// chunkAt returns the chunk that has off, or starts to read it. The caller releases it.
+// chunkAt returns the chunk of the window that has off, and moves the window there; for a read that does not follow, a chunk of only that read. The
+// caller releases it.
 func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	a := &h.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	reordered := max(reorderedAtMost, 2*wanted)
-	isNext := a.next > 0 && off >= a.next-reordered && off <= a.next+reordered
+	isSequential := a.next > 0 && off >= a.next-reordered && off <= a.next+reordered
 	a.next = off + wanted
 	at := off - off%a.size
-	if !isNext || at >= fileSize {
+	if !isSequential || at >= fileSize {
 		a.window = 0
 		return h.startChunk(off, min(wanted, a.size), false)
 	}
 	a.forget(func(c *chunk) bool {
 		return c.isDone() && time.Since(c.readAt) > freshFor || c.at < at-a.size
 	})
-	if at != a.front || a.window == 0 {
-		a.front = at
+	if at != a.current || a.window == 0 {
+		a.current = at
 		// A reader that had to wait for this chunk gets a larger window.
 		if c := a.chunks[at]; c == nil || !c.isDone() {
-			a.window = min(max(2*a.window, 2), inFlight)
+			a.window = min(max(2*a.window, 2), windowAtMost)
 		}
 	}
 	if a.chunks == nil {
@@ -162,15 +168,7 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	return c
 }
 
-// chunkFor is chunkAt, or if isAgain a chunk that begins exactly at off.
-func (h *handle) chunkFor(off, wanted int64, isAgain bool) *chunk {
-	if isAgain {
-		return h.startChunk(off, wanted, false)
-	}
-	return h.chunkAt(off, wanted, h.node.size())
-}
-
-// part is the answer to a read: a slice of a chunk, without a copy.
+// part is the answer to a read (fuse.ReadResult): a slice of a chunk, or a copy from several.
 type part struct {
 	data  []byte
 	of    *chunk // nil: a copy
@@ -180,7 +178,7 @@ type part struct {
 func (p part) Bytes([]byte) ([]byte, fuse.Status) { return p.data, fuse.OK }
 func (p part) Size() int                          { return len(p.data) }
 
-// Done: the kernel has it.
+// Done is called once the kernel has the bytes.
 func (p part) Done() {
 	p.pages.answered()
 	if p.of != nil {
@@ -188,7 +186,7 @@ func (p part) Done() {
 	}
 }
 
-// Read fills dest as far as the file goes.
+// Read answers with len(dest) bytes, fewer only at the end of the file: with a slice of one chunk if that has them all, else in dest.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.ReadResult, errno syscall.Errno) {
 	end := h.node.pages.begin()
 	defer func() {
@@ -201,10 +199,15 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 			h.node.forgetSoon()
 		}
 	}()
-	for n, isAgain := 0, false; ; {
+	for n, isExact := 0, false; ; {
 		at := off + int64(n)
 		rest := int64(len(dest) - n)
-		c := h.chunkFor(at, rest, isAgain)
+		var c *chunk
+		if isExact {
+			c = h.startChunk(at, rest, false)
+		} else {
+			c = h.chunkAt(at, rest, h.node.size())
+		}
 		if _, err := client.Await(ctx, Killed, c.done, time.Time{}); err != nil {
 			c.release()
 			return nil, errnoOf(err)
@@ -221,15 +224,15 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 		}
 		m := copy(dest[n:], found)
 		n += m
-		isShort := m == 0 && !isAgain && off+int64(n) < h.node.size()
+		isShort := m == 0 && !isExact && off+int64(n) < h.node.size()
 		if isShort {
-			// The file has grown since that was read ahead, or the server had no credits for more: another read shows whether this is the end.
+			// The file has grown since that was read ahead, or the credits allowed no longer read: another one shows whether this is the end.
 			h.ahead.dropShort(c)
 		}
 		c.release()
 		if !isShort && (m == 0 || n == len(dest)) {
 			return part{dest[:n], nil, &h.node.pages}, 0
 		}
-		isAgain = isShort || h.ahead.isWithin(off+int64(n))
+		isExact = isShort || h.ahead.isWithin(off+int64(n))
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if isRepeated(ctx) {
-		return n.consumeForName(goneFolder, name)
+		return n.acceptNameCall(goneFolder, name)
 	}
 	path, err := n.pathOfName(name)
 	if err != nil {
@@ -34,7 +34,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 // Unlink removes a file. An open one is renamed to a hidden name until its last close.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	if isRepeated(ctx) {
-		return n.consumeForName(goneFile, name)
+		return n.acceptNameCall(goneFile, name)
 	}
 	path, err := n.pathOfName(name)
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *Share) removeHidden(path string, n *node) {
 }
 
 // removeLeftovers removes hidden files of an earlier program, unless another client has them open.
-func (s *Share) removeLeftovers() (struct{}, error) {
+func (s *Share) removeLeftovers() {
 	for _, each := range s.hidden.leftovers() {
 		_, err := change(context.Background(), s, client.Names, func(t client.Attempt) (struct{}, error) {
 			stat, err := t.Share.StatAt(each.Path)
@@ -226,5 +226,4 @@ func (s *Share) removeLeftovers() (struct{}, error) {
 			s.hidden.remove(each.Path)
 		}
 	}
-	return struct{}{}, nil
 }

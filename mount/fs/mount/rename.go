@@ -17,7 +17,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		if newParent.(*node) != n {
 			return syscall.EPERM
 		}
-		_, errno := n.share.repeats.consume(call{movedTo, n, name, newName})
+		_, errno := n.share.repeats.accept(call{movedTo, n, name, newName})
 		return errno
 	}
 	if flags&^renameNoReplace != 0 {
@@ -52,7 +52,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		moved.awaitCloses(ctx)
 	}
 	n.share.folders.release(moved)
-	_, err = onceFree(ctx, into, newName, func() (struct{}, error) { return n.share.move(ctx, from, to, isReplacing, moved) })
+	_, err = createOnceFree(ctx, into, newName, func() (struct{}, error) { return n.share.move(ctx, from, to, isReplacing, moved) })
 	for _, each := range []*node{moved, replaced} {
 		if each != nil {
 			each.forgetStat()
@@ -63,7 +63,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	if hidden != "" {
 		n.share.endReplace(replaced, hidden, err == nil)
 	}
-	return n.share.characters.createErrno(err, newName)
+	return n.share.mapping.createErrno(err, newName)
 }
 
 // prepareReplace removes a folder that a rename replaces, as SMB replaces not even an empty one. An open file gets a second, hidden name if the

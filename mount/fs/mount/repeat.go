@@ -31,7 +31,7 @@ const (
 	repeaterEvery = 10 * time.Second
 )
 
-// call is a system call of the repeater, as it arrives here.
+// call is a system call of the repeater, as it arrives here as a FUSE request.
 type call struct {
 	do     string
 	folder *node
@@ -59,9 +59,9 @@ type repeats struct {
 
 	mu       sync.Mutex
 	expected []expectedCall
-	// The new or changed file as the server has it, or the removed one.
+	// The file of the report: as the server has it, or as it was before it was removed.
 	at fileInfo
-	// That name does not exist before its call.
+	// The name that the expected call creates: it does not exist before that.
 	absent call
 }
 
@@ -140,8 +140,8 @@ func (r *repeats) expect(folder *node, c report, info fileInfo) {
 
 const openCall = "open"
 
-// consume succeeds if the call is expected, which it then no longer is.
-func (r *repeats) consume(c call) (info fileInfo, err syscall.Errno) {
+// accept fails with EPERM unless the call is expected. Each expected call is accepted once; info is the file of its report.
+func (r *repeats) accept(c call) (info fileInfo, err syscall.Errno) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, each := range r.expected {
@@ -187,7 +187,7 @@ func (r *repeats) start() (err error) {
 		return err
 	}
 	r.command, r.in, r.answers = command, toIt, make(chan string, 1)
-	_ = json.NewEncoder(toIt).Encode(place{r.share.Folder, r.device})
+	_ = json.NewEncoder(toIt).Encode(repeaterMount{r.share.Folder, r.device})
 	r.started = process.StartTime(command.Process.Pid)
 	r.pid.Store(int32(command.Process.Pid))
 	answers := r.answers

@@ -8,22 +8,24 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// How calls of the repeater are answered: as if they had been executed, without a request to the server.
+// How FUSE requests of the repeater are answered: as if they had been executed, without a request to the server, which has the change already. A call
+// that no report has announced gets EPERM (repeats.accept).
 
 // repeatedHandle is a file that the repeater has open, which it can only close.
 type repeatedHandle struct{}
 
+// lookupRepeated answers the lookup that comes before a call: a name that the call creates does not exist yet.
 func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	r := &n.share.repeats
 	r.mu.Lock()
-	isAbsent, info, expected := r.absent == call{folder: n, name: name}, r.at, r.expected
+	isNew, info, expected := r.absent == call{folder: n, name: name}, r.at, r.expected
 	r.mu.Unlock()
-	if isAbsent {
+	if isNew {
 		return nil, syscall.ENOENT
 	}
 	child := n.childOf(name)
 	if child == nil {
-		// The kernel does not know the file that has changed or is removed.
+		// The kernel does not know the file that the call changes or removes: only its report does.
 		if len(expected) == 0 || expected[0].folder != n || expected[0].name != name || info.stat == nil {
 			return nil, syscall.ENOENT
 		}
@@ -33,9 +35,9 @@ func (n *node) lookupRepeated(ctx context.Context, name string, out *fuse.EntryO
 	return child.EmbeddedInode(), 0
 }
 
-// newRepeated answers a call that creates a file or folder.
-func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	info, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
+// createRepeated answers a call that creates a file or folder.
+func (n *node) createRepeated(ctx context.Context, do, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	info, errno := n.share.repeats.accept(call{do: do, folder: n, name: name})
 	if errno != 0 {
 		return nil, errno
 	}
@@ -44,18 +46,17 @@ func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.Entry
 	return child, 0
 }
 
-// consumeForFile is consume for a call on a file, which has no name.
-func (n *node) consumeForFile(do string) syscall.Errno {
+// acceptFileCall accepts a call on the file n: a report names its folder and its name there.
+func (n *node) acceptFileCall(do string) syscall.Errno {
 	parent, name := n.folder()
 	if parent == nil {
 		return syscall.EPERM
 	}
-	_, errno := n.share.repeats.consume(call{do: do, folder: parent, name: name})
-	return errno
+	return parent.acceptNameCall(do, name)
 }
 
-// consumeForName is consume for a call on a name.
-func (n *node) consumeForName(do, name string) syscall.Errno {
-	_, errno := n.share.repeats.consume(call{do: do, folder: n, name: name})
+// acceptNameCall accepts a call on a name in the folder n.
+func (n *node) acceptNameCall(do, name string) syscall.Errno {
+	_, errno := n.share.repeats.accept(call{do: do, folder: n, name: name})
 	return errno
 }

@@ -23,7 +23,7 @@ func (f *reportedFolder) readNow(names map[string]smb2.Change, mustList bool) (n
 		all, err := atPath(context.Background(), f.node, use, func(t client.Attempt, path string) ([]fileInfo, error) { return listAll(t, path, cachedAtMost) })
 		if err == nil {
 			for _, each := range all {
-				if name := f.node.share.characters.fromServer(each.stat.FileName); !isHidden(name) && !f.node.confirmRemoval(context.Background(), name, each, use) {
+				if name := f.node.share.mapping.fromServer(each.stat.FileName); !isHidden(name) && !f.node.confirmDeletion(context.Background(), name, each, use) {
 					now[name] = each
 				}
 			}

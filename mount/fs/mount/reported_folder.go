@@ -68,7 +68,7 @@ const folderAttribute = 0x10
 func (f *reportedFolder) notice(changed []smb2.Change) {
 	f.mu.Lock()
 	for _, each := range changed {
-		each.Name = f.node.share.characters.fromServer(each.Name)
+		each.Name = f.node.share.mapping.fromServer(each.Name)
 		if _, isKnown := f.pending[each.Name]; !isKnown && !isHidden(each.Name) {
 			f.pending[each.Name] = each
 		}

@@ -197,7 +197,7 @@ func (r *reporter) watchTree(folder string) {
 
 // followTree returns when the server reports no further changes, or the connection has ended.
 func (r *reporter) followTree(folder string, isAgain bool) error {
-	onServer, err := r.share.characters.pathOnServer(folder)
+	onServer, err := r.share.mapping.pathOnServer(folder)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (r *reporter) reportTree(folder string, changed []smb2.Change) {
 		}
 		for _, name := range names[:last] {
 			if at != nil {
-				at = at.childOf(r.share.characters.fromServer(name))
+				at = at.childOf(r.share.mapping.fromServer(name))
 			}
 		}
 		if at == nil || !at.isFolder() {

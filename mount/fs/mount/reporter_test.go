@@ -243,7 +243,7 @@ func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 		t.Error("a late call was not refused")
 	}
 	// A bare folder, as below the mount, is another device.
-	if err := (report{Do: newFile, Name: "made"}).repeat(place{m.Folder, r.device}); err == nil {
+	if err := (report{Do: newFile, Name: "made"}).repeat(repeaterMount{m.Folder, r.device}); err == nil {
 		t.Error("made outside of the mount")
 	}
 	for _, name := range []string{"file", "other"} {

@@ -94,12 +94,12 @@ type Share struct {
 	// Work that no request waits for.
 	background sync.WaitGroup
 
-	characters characters
+	mapping nameMapping
 }
 
 // Mount makes the mount; cl has signed in.
 func Mount(cl *client.Client, options Options) (*Share, error) {
-	s := &Share{Options: options, client: cl, characters: characters(cl.Characters())}
+	s := &Share{Options: options, client: cl, mapping: nameMapping(cl.NameMapping())}
 	s.folders.listedAt, s.folders.subscriptions = map[*node]time.Time{}, map[*node]*subscription{}
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
 	s.hidden.open(options.State)
@@ -108,7 +108,7 @@ func Mount(cl *client.Client, options Options) (*Share, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.root.learn(info)
+	s.root.storeStat(info)
 	cl.SetHooks(s.closeLockHandles, s.onConnected, s.makeRoom)
 	device, err := s.serve()
 	if err != nil {
@@ -117,7 +117,7 @@ func Mount(cl *client.Client, options Options) (*Share, error) {
 	s.kernelReadAhead.begin(device)
 	s.beginReporting(device)
 	if !s.ReadOnly {
-		s.background.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
+		s.background.Go(safely.Of(s.removeLeftovers))
 	}
 	return s, nil
 }

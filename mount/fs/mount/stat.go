@@ -12,13 +12,13 @@ import (
 	"mountaineer/mount/fs/client"
 )
 
-// The attributes of a file: read from the server (freshStat), stored (learn, refresh), shown to the kernel (fill).
+// The attributes of a file: read from the server (freshStat), stored (storeStat, refresh), shown to the kernel (fill).
 
-// learn stores the attributes that the server has sent.
-func (n *node) learn(info fileInfo) {
+// storeStat stores the attributes that the server has sent.
+func (n *node) storeStat(info fileInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.symlink.learn(info)
+	n.symlink.store(info)
 	n.statAt = time.Now()
 	if n.stat == nil {
 		n.identity, n.stat = info.identity(), info.stat
@@ -33,12 +33,12 @@ func (n *node) learn(info fileInfo) {
 	}
 }
 
-// refresh is learn for a file with known attributes. If it has changed, bytes that were read ahead are dropped before the kernel learns that.
+// refresh is storeStat for a file with known attributes. If it has changed, bytes that were read ahead are dropped before the kernel gets the new attributes.
 func (n *node) refresh(info fileInfo) {
 	n.mu.Lock()
 	before, wrote := n.stat, n.times.wrote
 	n.mu.Unlock()
-	n.learn(info)
+	n.storeStat(info)
 	stat := info.stat
 	isChanged := !before.ChangeTime.Equal(stat.ChangeTime) || !before.LastWriteTime.Equal(stat.LastWriteTime)
 	if before.EndOfFile != stat.EndOfFile || isChanged && wrote.IsZero() {

@@ -77,8 +77,8 @@ type symlink struct {
 
 func (f fileInfo) isLink() bool { return f.target != nil && *f.target != "" }
 
-// learn: the caller holds the node's mu.
-func (l *symlink) learn(info fileInfo) {
+// store keeps what was read of the file, if it was read. The caller holds the node's mu.
+func (l *symlink) store(info fileInfo) {
 	if info.target != nil && info.read != nil {
 		*l = symlink{*info.read, info.stat.ChangeTime, info.stat.LastWriteTime, true}
 	}
@@ -94,7 +94,7 @@ func (n *node) resolved(ctx context.Context, name string, info fileInfo) (fileIn
 	isKnown := child != nil && child.isSame(info)
 	target, read := "", ""
 	info.target = &target
-	if !n.share.mayBeLink(info) || isKnown && child.isOpenHere() {
+	if !n.share.mayBeLink(info) || isKnown && len(child.handles()) > 0 {
 		return info, nil
 	}
 	info.read = &read
@@ -111,12 +111,6 @@ func (n *node) resolved(ctx context.Context, name string, info fileInfo) (fileIn
 	read = decodeLink(data)
 	target = n.shownTarget(read)
 	return info, nil
-}
-
-func (n *node) isOpenHere() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.open) > 0
 }
 
 // knownTarget is what was read of the file, if it has not changed since.
@@ -203,6 +197,6 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		info.target, info.read = &target, &target
 		return info, nil
 	}
-	info, err := onceFree(ctx, n, name, func() (fileInfo, error) { return atName(ctx, n, name, changing, makeLink) })
+	info, err := createOnceFree(ctx, n, name, func() (fileInfo, error) { return atName(ctx, n, name, changing, makeLink) })
 	return n.answerMade(ctx, name, info, err, out)
 }

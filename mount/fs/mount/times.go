@@ -37,9 +37,9 @@ func (n *node) lastWritten() time.Time {
 	return n.times.shown(n.stat)
 }
 
-// learnTimes stores the times of a file that the server has closed, or whose times it has set; nil: they are unknown, as the connection ended. It
+// storeTimes stores the times of a file that the server has closed, or whose times it has set; nil: they are unknown, as the connection ended. It
 // returns the times before.
-func (n *node) learnTimes(now *smb2.FileStat) (was times) {
+func (n *node) storeTimes(now *smb2.FileStat) (was times) {
 	if now != nil && time.Until(now.ChangeTime) < n.share.client.ClockAhead()+timesSlack {
 		n.share.lastCloseTime.Store(now.ChangeTime.UnixNano())
 	}

@@ -113,7 +113,7 @@ func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	inode := v.GetChild(name)
 	if inode == nil {
 		root := &node{share: v.share}
-		root.learn(info)
+		root.storeStat(info)
 		inode = v.NewInode(ctx, root, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: inoOfVersion(versionsFolder + "/" + name)})
 	}
 	inode.Operations().(*node).fill(&out.Attr)

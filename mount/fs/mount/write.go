@@ -164,11 +164,11 @@ func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Han
 
 // alreadyWritten is how much of data the file has at off already.
 func (h *handle) alreadyWritten(t client.Attempt, data []byte, off int64) (int, error) {
-	file, leave, err := h.reader(t)
+	file, release, err := h.reader(t)
 	if err != nil {
 		return 0, err
 	}
-	defer leave()
+	defer release()
 	return sameAt(file, data, off)
 }
 
@@ -193,13 +193,13 @@ func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 }
 
 // reader is a server's handle that may read: of the lock handle, or one that is opened for this only.
-func (h *handle) reader(t client.Attempt) (file *smb2.Handle, leave func(), err error) {
-	by, leave := h.borrowFor(smb2.AccessRead)
+func (h *handle) reader(t client.Attempt) (file *smb2.Handle, release func(), err error) {
+	by, release := h.acquireFor(smb2.AccessRead)
 	if by != h {
 		file, err = by.openedOn(t.Conn)
-		return file, leave, err
+		return file, release, err
 	}
-	leave()
+	release()
 	opened, err := h.node.reopen(h.life, t.Conn, smb2.AccessRead)
 	return opened.Handle, func() { _, _ = opened.Close() }, err
 }

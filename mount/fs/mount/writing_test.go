@@ -249,7 +249,7 @@ func TestARemovedNameIsFreeOnceAnotherClientClosesIt(t *testing.T) {
 			}
 			rig.Must(t, err)
 			rig.Must(t, os.Remove(m.here(name)))
-			closing := time.AfterFunc(5*removedEvery, func() { _, _ = held.Close() })
+			closing := time.AfterFunc(5*deletedEvery, func() { _, _ = held.Close() })
 			if err = create(m.here(name)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -462,16 +462,16 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 }
 
 func TestEachNameIsItsOwn(t *testing.T) {
-	similar, private := characters(identity.Similar), characters(identity.Private)
-	parts := map[characters][]string{
-		similar: {"\n", "␊", "‛␊", "\r", "␍", "\x7f", "␡", "␀", "‛␀", "／", "‛／", " ", "␠", ".", "．", "‛．", "..", ".．", "．．", ":", "：", "‛", "‛‛", "\xff", "‛FF", "�"},
-		private: {"\n", "␊", "\x7f", " ", "\uf028", ".", "\uf029", "．", ":", "：", "\uf022", "\uf00a", "\uf000", "\uf02a", "\uf07f", "\uf08f", "\xc3", "\xa9", "é", "\uf0c3", "\uf0a9", "\xef", "\x80", "\x81", "\uf0ef", "\uf080", "\uf081", "�"},
+	rclone, sfm := nameMapping(identity.RcloneMapping), nameMapping(identity.SfmMapping)
+	parts := map[nameMapping][]string{
+		rclone: {"\n", "␊", "‛␊", "\r", "␍", "\x7f", "␡", "␀", "‛␀", "／", "‛／", " ", "␠", ".", "．", "‛．", "..", ".．", "．．", ":", "：", "‛", "‛‛", "\xff", "‛FF", "�"},
+		sfm:    {"\n", "␊", "\x7f", " ", "\uf028", ".", "\uf029", "．", ":", "：", "\uf022", "\uf00a", "\uf000", "\uf02a", "\uf07f", "\uf08f", "\xc3", "\xa9", "é", "\uf0c3", "\uf0a9", "\xef", "\x80", "\x81", "\uf0ef", "\uf080", "\uf081", "�"},
 	}
 	for c, parts := range parts {
 		shown, there := map[string]string{}, map[string]string{}
 		try := func(name string) {
 			onServer, err := c.toServer(name)
-			if name == "." || name == ".." || c == private && errors.Is(err, syscall.EINVAL) {
+			if name == "." || name == ".." || c == sfm && errors.Is(err, syscall.EINVAL) {
 				return
 			}
 			if here := c.fromServer(onServer); err != nil || here != name {
@@ -487,15 +487,15 @@ func TestEachNameIsItsOwn(t *testing.T) {
 				for _, name := range []string{one, one + "a", "a" + one, "a" + one + "a", one + two, one + two + "\uf081", "a" + one + two} {
 					try(name)
 					// Whatever the server has is shown, and found only by that.
-					if !utf8.ValidString(name) || c == private && strings.ContainsAny(name, "\n:") || strings.HasSuffix(name, " ") || strings.HasSuffix(name, ".") {
+					if !utf8.ValidString(name) || c == sfm && strings.ContainsAny(name, "\n:") || strings.HasSuffix(name, " ") || strings.HasSuffix(name, ".") {
 						continue
 					}
 					here := c.fromServer(name)
-					if other, ok := shown[here]; c == private && ok && other != name {
+					if other, ok := shown[here]; c == sfm && ok && other != name {
 						t.Errorf("%q and %q are both shown as %q", name, other, here)
 					}
 					shown[here] = name
-					if found, err := c.toServer(here); c == private && found != name {
+					if found, err := c.toServer(here); c == sfm && found != name {
 						t.Errorf("%q is shown as %q, which is %q there, %v", name, here, found, err)
 					}
 				}
@@ -503,7 +503,7 @@ func TestEachNameIsItsOwn(t *testing.T) {
 		}
 	}
 	for there, here := range map[string]string{"．": "．", ".．": ".．", "a／b": "a／b", "␀": "␀", "tab␉": "tab\t", "Icon␍": "Icon\r"} {
-		if onServer, _ := similar.toServer(here); similar.fromServer(there) != here || onServer != there {
+		if onServer, _ := rclone.toServer(here); rclone.fromServer(there) != here || onServer != there {
 			t.Errorf("%q: %q", there, onServer)
 		}
 	}
@@ -533,7 +533,7 @@ func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
 	info, err := statAt(try, "to")
 	rig.Must(t, err)
 	moved := &node{share: m.share}
-	moved.learn(info)
+	moved.storeStat(info)
 	rig.Must(t, moveOn(try, "from", "to", true, moved))
 	m.has(map[string]string{"to": "moved", "from": "another one"})
 	rig.Must(t, moveOn(try, "to", "back", true, moved))

@@ -36,10 +36,6 @@ var Credits uint16 = 512
 // Turn is the right to sign in. Ended is called with the result.
 type Turn interface{ Ended(err error) }
 
-type unlimitedTurn struct{}
-
-func (unlimitedTurn) Ended(error) {}
-
 // ErrNotEnded: the server has not ended the previous session in time. It may do so later.
 var ErrNotEnded = errors.New("the server does not end the session before")
 
@@ -54,17 +50,6 @@ type SignIn struct {
 	BeforeLogin func(smb2.Server) error
 	// Turn waits for the right to sign in; nil: it is not limited.
 	Turn func(ctx context.Context, server smb2.Server) (Turn, error)
-}
-
-// Connection is a session of a share. One that has ended is never used again.
-type Connection struct {
-	Route   Route
-	Cable   Cable
-	Share   *smb2.Share
-	session *smb2.Session
-	wire    *wire
-	// How far the server's clock is ahead of this machine's.
-	ClockAhead time.Duration
 }
 
 // Do signs in. It returns an error of the server unchanged, or as a Failure.
@@ -99,7 +84,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 
 // openSession negotiates, waits for the right to sign in, and sends the login.
 func (s SignIn) openSession(ctx context.Context, cancel func(), c *Connection, started time.Time) (err error) {
-	var turn Turn = unlimitedTurn{}
+	endTurn := func(error) {}
 	isLoginSent := false
 	d := smb2.Dialer{
 		MaxCreditBalance: Credits,
@@ -114,10 +99,11 @@ func (s SignIn) openSession(ctx context.Context, cancel func(), c *Connection, s
 				return err
 			}
 			if s.Turn != nil {
-				if turn, err = s.Turn(ctx, server); err != nil {
-					turn = unlimitedTurn{}
+				turn, err := s.Turn(ctx, server)
+				if err != nil {
 					return err
 				}
+				endTurn = turn.Ended
 			}
 			if isLoginSent = true; s.Previous != 0 {
 				// Each of the two messages of the login takes about as long as the negotiation.
@@ -130,7 +116,7 @@ func (s SignIn) openSession(ctx context.Context, cancel func(), c *Connection, s
 	if err == nil && c.session.IsUnsigned() && !s.Account.mayBeGuest() || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
 		err = Failure{LogonFailure, errors.New("the server does not know this user, or refuses the password, and would let it in as a guest only")}
 	}
-	turn.Ended(err)
+	endTurn(err)
 	if err != nil && isLoginSent && s.Previous != 0 && ctx.Err() != nil {
 		return ErrNotEnded
 	}
@@ -170,67 +156,3 @@ func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Serve
 	}
 	return server, cable, err
 }
-
-// Id is the session id, which a later sign-in may name as Previous.
-func (c *Connection) Id() uint64 { return c.session.Id() }
-
-func (c *Connection) Server() smb2.Server { return c.session.Server() }
-
-// Proved is the dialect if the session is signed, which proves it; empty: a guest's session is not.
-func (c *Connection) Proved() string {
-	if c.session.IsUnsigned() {
-		return ""
-	}
-	return c.Server().Dialect
-}
-
-func (c *Connection) Signing() string { return c.session.Signing() }
-
-// LastReceived is when bytes last came from the server, Monotonic.
-func (c *Connection) LastReceived() time.Duration { return time.Duration(c.wire.received.Load()) }
-
-// Ended is closed when the connection has ended.
-func (c *Connection) Ended() <-chan struct{} { return c.wire.ended }
-
-// Reset ends the connection, without sending what waits to be sent.
-func (c *Connection) Reset() { c.wire.reset() }
-
-// LogOff ends the session, and then the connection, even if the server does not answer.
-func (c *Connection) LogOff(within time.Duration) {
-	timer := time.AfterFunc(within, c.Reset)
-	defer timer.Stop()
-	_ = c.session.Logoff()
-	c.Reset()
-}
-
-// Shares are the disk shares of the server, without administrative ones.
-func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
-	all, err := c.session.ListShares()
-	for _, each := range all {
-		if each.Type() == smb2.ShareTypeDiskTree && !each.IsSpecial() && !strings.HasSuffix(each.Name, "$") {
-			shares = append(shares, each)
-		}
-	}
-	return shares, err
-}
-
-const sharesNamed = 12
-
-// otherShares adds the names of the server's shares to the error that it has none of that name.
-func (c *Connection) otherShares(share string, err error) error {
-	shares, _ := c.Shares()
-	var names []string
-	for _, each := range shares[:min(len(shares), sharesNamed)] {
-		names = append(names, fmt.Sprintf("%q", each.Name))
-	}
-	if len(names) == 0 {
-		return err
-	}
-	return fmt.Errorf("the server has no share %q; it has %s (%w)", share, strings.Join(names, ", "), err)
-}
-
-// Also connects to another share in the same session.
-func (c *Connection) Also(share string) (*smb2.Share, error) { return c.session.Mount(share) }
-
-// Echo waits for the answer to an ECHO.
-func (c *Connection) Echo() error { return c.session.Echo() }

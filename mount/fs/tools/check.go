@@ -10,7 +10,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Checked is the answer of `check`.
+// Checked is the answer of `check`: each route by its name, and whether all lead to one server. fs/README.md ("check") has its members.
 type Checked struct {
 	Routes  map[string]*Route `json:"routes"`
 	Verdict string            `json:"verdict"`
@@ -18,10 +18,9 @@ type Checked struct {
 	Text    *string           `json:"text"`
 }
 
-// Route is the result of a route.
+// Route is the result of a route: an error, or the share as it was opened.
 type Route struct {
 	Error any `json:"error,omitempty"`
-	// nil: the share could not be opened.
 	*Opened
 	TookMs int64 `json:"took_ms"`
 }
@@ -35,42 +34,46 @@ type Opened struct {
 	ReadOnly   bool    `json:"read_only"`
 	FreeBytes  uint64  `json:"free_bytes"`
 	TotalBytes uint64  `json:"total_bytes"`
-	Entries    int     `json:"entries"`
-	// How many snapshots the server lists.
-	Snapshots int `json:"snapshots"`
+	Entries    int     `json:"entries"`   // in the root
+	Snapshots  int     `json:"snapshots"` // that the server lists
 }
 
-// The verdicts, each of which outweighs those before it.
+// verdict is the result of the comparisons: that of all routes is the highest one.
+type verdict int
+
 const (
-	none = iota
-	first
-	same
-	empty
+	noneOpened verdict = iota
+	firstServer
+	sameServer
+	emptyShare
 	unproved
-	different
+	differentServer
 )
 
-var verdicts = []string{"none", "first", "same", "empty", "unproved", "different"}
+func (v verdict) String() string {
+	return []string{"none", "first", "same", "empty", "unproved", "different"}[v]
+}
 
-// How often entries that differ are read: they may be changing.
+// How often entries that differ from the record are read: they may be changing at that moment.
 const (
 	comparesAtMost    = 3
 	compareAgainAfter = time.Second
 )
 
-// check compares one route after another.
+// check is one run of the command.
 type check struct {
 	Request
-	known *identity.Record
-	// known was recorded; else it is from the first route.
-	isRecorded bool
-	before     string // the address of the first route that opened the share
-	verdict    int
-	by         identity.Proof
-	text       string
+	// What each server is compared with: the share's record, or else one that is made of the first server; nil: none yet.
+	known        *identity.Record
+	isRecorded   bool   // known is the share's record
+	firstAddress string // of the first route that opened the share; empty: none yet
+	// So far: the verdict of all routes, why, and by what the servers are the same.
+	verdict verdict
+	text    string
+	by      identity.Proof
 }
 
-// Check signs in over all routes and compares the servers. isOpen: the share was opened over at least one.
+// Check signs in over the routes, one after another, and compares the servers. isOpen: the share was opened over at least one.
 func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
 	c := check{Request: r, known: r.recorded()}
 	c.isRecorded = c.known != nil
@@ -78,122 +81,131 @@ func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
 	for _, each := range r.Routes {
 		began := time.Now()
 		route := &Route{}
-		if err := c.route(ctx, each, route); err != nil {
-			route.Error, route.Opened = smb.Detail(err), nil
+		if opened, err := c.checkRoute(ctx, each); err != nil {
+			route.Error = smb.Detail(err)
 		} else {
-			isOpen = true
+			route.Opened, isOpen = opened, true
 		}
 		route.TookMs = time.Since(began).Milliseconds()
 		checked.Routes[each.Name] = route
 	}
-	if c.verdict == first || c.verdict == same || c.verdict == empty {
-		c.record()
+	if c.verdict == firstServer || c.verdict == sameServer || c.verdict == emptyShare {
+		c.writeRecord()
 	}
-	checked.Verdict = verdicts[c.verdict]
-	if c.verdict == same {
-		by := string(c.by)
-		checked.By = &by
+	checked.Verdict = c.verdict.String()
+	if c.verdict == sameServer {
+		checked.By = new(string(c.by))
 	}
-	if c.verdict > same {
+	if c.verdict > sameServer {
 		checked.Text = &c.text
 	}
 	return checked, isOpen
 }
 
-func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error {
+// checkRoute opens the share over a route, and compares its server.
+func (c *check) checkRoute(ctx context.Context, route smb.Route) (*Opened, error) {
 	conn, err := c.signIn(ctx, route, c.known)
 	if err != nil {
 		var other otherServer
 		if errors.As(err, &other) {
 			c.add(identity.Verdict{Proof: identity.Different, Text: string(other)}, route)
 		}
-		return err
+		return nil, err
 	}
 	defer context.AfterFunc(ctx, conn.Reset)()
 	defer conn.LogOff(logOffWithin)
 	listed, err := identity.ListRoot(conn.Share)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	shown.Opened = describe(conn, len(listed))
-	verdict, err := c.compare(ctx, conn, listed)
+	opened := describe(conn, len(listed))
+	result, err := c.compare(ctx, conn, listed)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.add(verdict, route)
-	if verdict.IsSame() || verdict.Proof == identity.ByGuid {
+	c.add(result, route)
+	if result.IsSame() || result.Proof == identity.ByGuid {
 		c.known.Protect(conn.Proved(), conn.Share, false)
 	}
-	if c.before == "" {
-		c.before = route.Address
+	if c.firstAddress == "" {
+		c.firstAddress = route.Address
 	}
-	return nil
+	return opened, nil
 }
 
-// compare compares the server with the record, up to three times while it differs. Without a record it makes one.
+// compare compares the server with known, up to three times while it differs.
 func (c *check) compare(ctx context.Context, conn *smb.Connection, listed []identity.Entry) (identity.Verdict, error) {
 	var entries []identity.Entry
 	if c.known != nil {
 		entries = c.known.Entries
 	}
-	for looks := 1; ; looks++ {
+	for try := 1; ; try++ {
 		now, err := identity.ReadRoot(conn.Share, conn.Server().Guid, entries)
 		if err != nil {
 			return identity.Verdict{}, err
 		}
-		steadiest := identity.LongestUnchanged(identity.WithFiles(conn.Share, listed))
+		toRecord := identity.LongestUnchanged(identity.WithFiles(conn.Share, listed))
 		if c.known == nil {
-			characters := identity.CharactersOf(c.State, c.Account.Share)
-			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Characters: characters, Root: now.Root, Entries: steadiest}
-			if len(listed) == 0 {
-				return identity.Verdict{Proof: identity.ByGuid, Text: "it is empty: nothing in it can be recognized"}, nil
-			}
-			return identity.Verdict{Proof: identity.First}, nil
+			return c.makeRecord(now, toRecord), nil
 		}
-		verdict := c.known.Recognize(now)
-		if verdict.IsSame() {
-			next := c.known.Updated(verdict, now, steadiest, false)
-			c.known = &next
+		result := c.known.Recognize(now)
+		if result.IsSame() {
+			c.known = new(c.known.Updated(result, now, toRecord, false))
 		}
-		if looks == comparesAtMost {
-			verdict.Text += ". " + now.Shows(c.Account.Share)
+		isLast := try == comparesAtMost
+		if isLast {
+			result.Text += ". " + now.Shows(c.Account.Share)
 		}
-		if verdict.IsSame() || looks == comparesAtMost || verdict.Proof == identity.ByGuid {
-			return verdict, nil
+		if result.IsSame() || isLast || result.Proof == identity.ByGuid {
+			return result, nil
 		}
 		select {
 		case <-time.After(compareAgainAfter):
 		case <-ctx.Done():
-			return verdict, ctx.Err()
+			return result, ctx.Err()
 		}
 	}
 }
 
-// add merges a route's verdict into the verdict of all.
-func (c *check) add(verdict identity.Verdict, route smb.Route) {
-	next, text := unproved, verdict.Text
-	switch {
-	case verdict.IsSame() && (c.before != "" || c.isRecorded):
-		next = same
-	case verdict.IsSame():
-		next = first
-	case verdict.Proof == identity.ByGuid:
-		next = empty
-	case verdict.Proof == identity.Different:
-		next = different
+// makeRecord makes known of the first server.
+func (c *check) makeRecord(now identity.Reading, entries []identity.Entry) identity.Verdict {
+	mapping := identity.NameMappingOf(c.State, c.Account.Share)
+	c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, NameMapping: mapping, Root: now.Root, Entries: entries}
+	if len(entries) == 0 {
+		return identity.Verdict{Proof: identity.ByGuid, Text: "it is empty: nothing in it can be recognized"}
 	}
+	return identity.Verdict{Proof: identity.First}
+}
+
+// add adds the result of a route to the verdict of all.
+func (c *check) add(result identity.Verdict, route smb.Route) {
+	next, text := c.verdictOf(result), result.Text
 	switch {
-	case next == different && c.before != "":
-		text = fmt.Sprintf("%s is another server than %s: %s", route.Address, c.before, verdict.Text)
-	case next == different:
-		text = fmt.Sprintf("%s is another server: %s", route.Address, verdict.Text)
+	case next == differentServer && c.firstAddress != "":
+		text = fmt.Sprintf("%s is another server than %s: %s", route.Address, c.firstAddress, text)
+	case next == differentServer:
+		text = fmt.Sprintf("%s is another server: %s", route.Address, text)
 	}
 	if next > c.verdict {
 		c.verdict, c.text = next, text
 	}
-	if verdict.Proof == identity.ByEntries || verdict.Proof == identity.ByCreation && c.by == "" {
-		c.by = verdict.Proof
+	if result.Proof == identity.ByEntries || result.Proof == identity.ByCreation && c.by == "" {
+		c.by = result.Proof
 	}
+}
+
+func (c *check) verdictOf(result identity.Verdict) verdict {
+	switch {
+	case result.IsSame() && (c.firstAddress != "" || c.isRecorded):
+		return sameServer
+	case result.IsSame():
+		return firstServer
+	case result.Proof == identity.ByGuid:
+		return emptyShare
+	case result.Proof == identity.Different:
+		return differentServer
+	}
+	return unproved
 }
 
 func describe(c *smb.Connection, entries int) *Opened {
@@ -215,8 +227,8 @@ func describe(c *smb.Connection, entries int) *Opened {
 	return o
 }
 
-// record writes the record of a server that was recognized, or is the first one.
-func (c *check) record() {
+// writeRecord makes known the share's record. If a person accepts any server, the record before is archived.
+func (c *check) writeRecord() {
 	if c.State == "" || c.KeepRecord {
 		return
 	}

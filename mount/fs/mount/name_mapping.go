@@ -9,14 +9,14 @@ import (
 	"mountaineer/mount/fs/identity"
 )
 
-// characters maps names of programs to names on the server, which do not allow all characters. The mapping is one-to-one.
-type characters identity.Characters
+// nameMapping maps names of programs to names on the server, which does not allow all characters. The mapping is one-to-one.
+type nameMapping identity.NameMapping
 
 // toServer is the server's form of a name; EINVAL: no server's name is shown like that.
-func (c characters) toServer(name string) (string, error) {
-	if identity.Characters(c) == identity.Private {
-		there := toPrivate(name)
-		if c.fromServer(there) != name {
+func (m nameMapping) toServer(name string) (string, error) {
+	if identity.NameMapping(m) == identity.SfmMapping {
+		there := toSfm(name)
+		if m.fromServer(there) != name {
 			return "", syscall.EINVAL
 		}
 		return there, nil
@@ -24,15 +24,15 @@ func (c characters) toServer(name string) (string, error) {
 	if name == "．" || name == ".．" {
 		return name, nil
 	}
-	return encode(name), nil
+	return toRclone(name), nil
 }
 
 // fromServer is a server's name as programs see it: unchanged if toServer returns it for no name.
-func (c characters) fromServer(name string) string {
+func (m nameMapping) fromServer(name string) string {
 	here := name
-	if identity.Characters(c) != identity.Private {
-		here = decode(name)
-	} else if here = fromPrivate(name); toPrivate(here) != name {
+	if identity.NameMapping(m) != identity.SfmMapping {
+		here = fromRclone(name)
+	} else if here = fromSfm(name); toSfm(here) != name {
 		return name
 	}
 	if here == "." || here == ".." || strings.ContainsAny(here, "/\x00") {
@@ -69,14 +69,14 @@ func (s substitutes) of(r rune, isLast bool) (substitute rune, ok bool) {
 	return substitute, ok
 }
 
-var privates, meantByPrivates = both(
+var sfm, meantBySfm = both(
 	map[rune]rune{'"': '\uf020', '*': '\uf021', ':': '\uf022', '<': '\uf023', '>': '\uf024', '?': '\uf025', '\\': '\uf026', '|': '\uf027'},
 	map[rune]rune{' ': '\uf028', '.': '\uf029'}, privateByte)
 
 // privateByte is added to the code of a control character, and to a byte that is not UTF-8.
 const privateByte = '\uf000'
 
-func toPrivate(name string) string {
+func toSfm(name string) string {
 	if isPlain(name) {
 		return name
 	}
@@ -87,7 +87,7 @@ func toPrivate(name string) string {
 			r = privateByte + rune(name[i])
 		}
 		i += length
-		if private, ok := privates.of(r, i == len(name)); ok {
+		if private, ok := sfm.of(r, i == len(name)); ok {
 			r = private
 		}
 		out.WriteRune(r)
@@ -95,7 +95,7 @@ func toPrivate(name string) string {
 	return out.String()
 }
 
-func fromPrivate(name string) string {
+func fromSfm(name string) string {
 	if isPlain(name) {
 		return name
 	}
@@ -103,7 +103,7 @@ func fromPrivate(name string) string {
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		i += length
-		meant, ok := meantByPrivates.of(r, i == len(name))
+		meant, ok := meantBySfm.of(r, i == len(name))
 		switch {
 		case ok:
 			out.WriteRune(meant)
@@ -116,11 +116,11 @@ func fromPrivate(name string) string {
 	return out.String()
 }
 
-// Similar characters are those of rclone. A name that has one of them itself gets a quotation mark before it. NUL and / need no substitute, as
-// names of programs have neither.
+// rclone's substitutes look similar. A substitute that is in the name itself gets a quotation mark before it. NUL and / need none, as names of
+// programs have neither.
 const quote = '‛'
 
-var similar, meantBySimilar = both(
+var rclone, meantByRclone = both(
 	map[rune]rune{'<': '＜', '>': '＞', '"': '＂', ':': '：', '?': '？', '*': '＊', '|': '｜', '\\': '＼'},
 	map[rune]rune{' ': '␠', '.': '．'}, '␀')
 
@@ -139,8 +139,8 @@ func (q *quotedName) add(n int, text string) {
 	q.WriteString(text)
 }
 
-// encode writes a name with similar characters.
-func encode(name string) string {
+// toRclone writes a name with rclone's substitutes.
+func toRclone(name string) string {
 	if isPlain(name) {
 		return name
 	}
@@ -148,8 +148,8 @@ func encode(name string) string {
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		rest := name[i+length:]
-		substitute, ok := similar.of(r, rest == "")
-		_, isSubstitute := meantBySimilar.of(r, rest == "")
+		substitute, ok := rclone.of(r, rest == "")
+		_, isSubstitute := meantByRclone.of(r, rest == "")
 		switch {
 		case r == quote:
 			out.quotes++
@@ -170,8 +170,8 @@ func encode(name string) string {
 	return out.String()
 }
 
-// decode is the reverse of encode.
-func decode(name string) string {
+// fromRclone is the reverse of toRclone.
+func fromRclone(name string) string {
 	if isPlain(name) {
 		return name
 	}
@@ -179,7 +179,7 @@ func decode(name string) string {
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		isLast := i+length == len(name)
-		meant, isSubstitute := meantBySimilar.of(r, isLast)
+		meant, isSubstitute := meantByRclone.of(r, isLast)
 		isQuoted := out.quotes%2 == 1
 		text := string(r)
 		switch {

@@ -1,0 +1,137 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"mountaineer/mount/fs/client"
+	"mountaineer/mount/fs/smb"
+)
+
+// A file or folder that a program on this machine removes while another client has it open is only marked by Samba (STATUS_DELETE_PENDING). Until
+// that client closes it, its name is still listed, no file can be created with it, and the folder around it is not empty for the server.
+//
+// names.removed has the names that programs on this machine have removed (removeName). Listings leave them out (confirmDeletion); what creates a name
+// waits until it is free (createOnceFree), and what removes a folder waits until it is empty (removeOnceEmpty).
+
+const (
+	// How long a creation or a removal waits before it fails with EBUSY. Other machines' mounts close a removed folder that they watch within a
+	// tenth of a second.
+	deletedWithin = 3 * time.Second
+	deletedEvery  = 20 * time.Millisecond
+)
+
+// removeName removes the file or folder of that name, and adds it to names.removed.
+func (n *node) removeName(ctx context.Context, name, path string, isFolder bool, child *node) error {
+	err := removeOnceEmpty(ctx, child, func() error { return n.share.remove(ctx, path, isFolder, child) })
+	if err == nil && child != nil {
+		f, id := &n.names, child.id()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.removed == nil || len(f.removed) >= changedAtMost {
+			f.removed = map[string]uint64{}
+		}
+		f.removed[name] = id
+	}
+	return err
+}
+
+// confirmDeletion asks the server about a listed entry that is in names.removed, and returns whether listings still leave it out. The server has a
+// folder again if another client puts a file into it before the last one closes it.
+func (n *node) confirmDeletion(ctx context.Context, name string, listed fileInfo, use client.Needs) bool {
+	n.names.mu.Lock()
+	id, ok := n.names.removed[name]
+	n.names.mu.Unlock()
+	if !ok || id != listed.stat.FileId {
+		return false
+	}
+	_, err := atName(ctx, n, name, use, statAt)
+	if err == nil {
+		n.names.forgetRemoved(name)
+	}
+	return smb.StatusOf(err) == deletePending || isAbsent(err)
+}
+
+// deletion is how far the server is with a name that was removed here.
+type deletion int
+
+const (
+	noDeletion      deletion = iota // the name was not removed here, or the server has it again
+	deletionPending                 // another client has it open
+	deletionDone                    // the name has become free since it was last asked for
+)
+
+// deletionOf asks the server about that name.
+func (n *node) deletionOf(ctx context.Context, name string) deletion {
+	f := &n.names
+	f.mu.Lock()
+	_, ok := f.removed[name]
+	f.mu.Unlock()
+	if !ok {
+		return noDeletion
+	}
+	_, err := atName(ctx, n, name, reading, statAt)
+	if smb.StatusOf(err) == deletePending {
+		return deletionPending
+	}
+	f.forgetRemoved(name)
+	if isAbsent(err) {
+		return deletionDone
+	}
+	return noDeletion
+}
+
+// deletionsIn lists the folder n: its removal waits only for names that were removed here, if nothing else is left in it.
+func (n *node) deletionsIn(ctx context.Context) deletion {
+	all, err := atPath(ctx, n, reading, func(t client.Attempt, path string) ([]fileInfo, error) { return listAll(t, path, changedAtMost) })
+	if err != nil {
+		return noDeletion
+	}
+	f := &n.names
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, each := range all {
+		if id, ok := f.removed[n.share.mapping.fromServer(each.stat.FileName)]; !ok || id != each.stat.FileId {
+			return noDeletion
+		}
+	}
+	return deletionPending
+}
+
+// retryWhilePending calls change, and calls it again as long as it fails because of a deletion. blockedBy says which one its error is due to.
+func retryWhilePending[T any](ctx context.Context, change func() (T, error), blockedBy func(error) deletion) (T, error) {
+	for until := time.Now().Add(deletedWithin); ; {
+		changed, err := change()
+		if err == nil {
+			return changed, nil
+		}
+		switch blockedBy(err) {
+		case noDeletion:
+			return changed, err
+		case deletionPending:
+			if time.Now().After(until) {
+				return changed, syscall.EBUSY
+			}
+			if _, err = client.Await(ctx, Killed, time.After(deletedEvery), time.Time{}); err != nil {
+				return changed, err
+			}
+		}
+	}
+}
+
+// createOnceFree runs create, which creates that name in the folder n, once the name is free.
+func createOnceFree[T any](ctx context.Context, n *node, name string, create func() (T, error)) (T, error) {
+	return retryWhilePending(ctx, create, func(error) deletion { return n.deletionOf(ctx, name) })
+}
+
+// removeOnceEmpty runs remove, which removes that folder (or a file), once no removed name is left in it.
+func removeOnceEmpty(ctx context.Context, folder *node, remove func() error) error {
+	_, err := retryWhilePending(ctx, func() (struct{}, error) { return struct{}{}, remove() }, func(err error) deletion {
+		if folder == nil || errnoOf(err) != syscall.ENOTEMPTY {
+			return noDeletion
+		}
+		return folder.deletionsIn(ctx)
+	})
+	return err
+}
