@@ -157,11 +157,11 @@ export function handAt(tab: Tab, by: "mouse" | "keys"): Hand {
         if ((await ask('return it.hash === location.hash.split("?")[0]', link)) === true) continue;
         await self.press(link.name, "link");
         // Over with the focus, too: before that, what is typed would go nowhere.
-        await eventually(() => tab.evaluate('document.activeElement?.id === "main"'), SOON_MS);
+        await eventually(() => tab.evaluate('document.activeElement?.id === "title"'), SOON_MS);
       }
     },
     async arrive(at) {
-      const isThere = `location.hash === "#/${at}" && document.activeElement?.id === "main"`;
+      const isThere = `location.hash === "#/${at}" && document.activeElement?.id === "title"`;
       await eventually(() => tab.evaluate(isThere), SOON_MS);
     },
   };

@@ -29,7 +29,7 @@ const LOCKED: readonly (readonly [string, Readonly<Record<string, string>>, ...s
     { "Address (required)": "nas", "User (required)": "ann", "Password (required)": "p" },
     "List its shares",
   ],
-  ["Settings/People", { "Code (required)": "7K4-9QX", "Acts as (required)": "ann" }, "Show what it asks for"],
+  ["People", { "Code (required)": "7K4-9QX", "Acts as (required)": "ann" }, "Show what it asks for"],
   ["Settings/Secrets", { "Name (required)": "stolen", "Value (required)": "v" }, "Save"],
 ];
 

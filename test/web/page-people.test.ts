@@ -9,7 +9,8 @@ import { startAuthorizationServer } from "../gateway/backends/server-sign-in/aut
 import { startProtectedServer } from "../gateway/backends/server-sign-in/protected-server.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
-import { NO_BROWSER, openPageRig, openView, type PageRig, sideways, violations } from "./page-rig.ts";
+import type { PageRig } from "./page-rig.ts";
+import { NO_BROWSER, openPageRig, openView, sideways, TOOLS_SERVER, violations } from "./page-rig.ts";
 
 const NAME = '<img src=x onerror="document.title=1">';
 const MORE = (remote: string) => `
@@ -20,6 +21,11 @@ accounts = "each"
 url = "${remote}"
 accounts = "each"
 headers = { Authorization = "\${user:desk}" }
+[backends.more]
+command = "${process.execPath}"
+args = ["${TOOLS_SERVER}"]
+[conflict_resolution]
+strategy = "prefix"
 [audit]
 enabled = true
 [authorization]
@@ -27,6 +33,7 @@ default_effect = "deny"
 [[authorization.policies]]
 effect = "deny"
 roles = ["reader"]
+resources = ["tool:*sum"]
 [[authorization.policies]]
 effect = "allow"
 roles = ["dev"]
@@ -74,7 +81,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
   const issuer = await startAuthorizationServer(t, {});
   const remote = await startProtectedServer(t, issuer, { isOfAccounts: true });
   await using rig = await openPageRig(t, { more: () => MORE(remote.url), kept: true });
-  const { page, context } = await rig.signedIn({ view: "Settings/People" });
+  const { page, context } = await rig.signedIn({ view: "People" });
   const endpoint = `${rig.url}/mcp`;
   const dialog = page.getByRole("dialog");
   const isLetIn = async (token: string): Promise<boolean> =>
@@ -125,7 +132,9 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     assert.equal(await isLetIn(ben), true);
     assert.equal(await isLetIn(""), false);
     await page.getByRole("button", { name: "ben", exact: true }).click();
-    await page.getByRole("table").getByText("denied").first().waitFor();
+    await page.getByRole("button", { name: "2 servers: tools, more: denied by policy 1" }).waitFor();
+    const names = (await page.locator("body").ariaSnapshot()).match(/(?<=- .?button ").*?(?=")/g) ?? [];
+    assert.equal(new Set(names).size, names.length, `${names}`);
     assert.deepEqual(await violations(page), []);
     const seen = await page.evaluate(
       "JSON.stringify([document.documentElement.outerHTML, location.href, { ...localStorage }, { ...sessionStorage }, history.state])",
@@ -148,7 +157,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     assert.match(await page.title(), /^People/);
     const other = await context.newPage();
     await other.goto(await rig.link());
-    await openView(other, "Settings/People");
+    await openView(other, "People");
     await unlock(rig, other);
     const both = await Promise.allSettled(
       [page, other].map((tab) => {
@@ -163,7 +172,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     await openView(page, "Settings/Secrets");
     await page.reload();
     await unlock(rig, page);
-    await openView(page, "Settings/People");
+    await openView(page, "People");
     await page.getByLabel("Name (required)").fill("a\u0007b");
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page
@@ -193,7 +202,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     await own.click("button");
     await own.getByText("is now the one of ben").waitFor();
     await openView(page, "Settings/Clients");
-    await openView(page, "Settings/People");
+    await openView(page, "People");
     await page.getByRole("button", { name: "ben", exact: true }).click();
     await page.getByText(/^signed in/).waitFor();
     assert.deepEqual(await violations(page), []);
@@ -207,7 +216,7 @@ test("people in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByRole("link", { name: "policy 1" }).first().click();
     const line = page.locator(".cm-activeLine", { hasText: "[[authorization.policies]]" });
     assert.match((await line.locator("xpath=following-sibling::*[1]").textContent()) ?? "", /deny/);
-    await openView(page, "Settings/People");
+    await openView(page, "People");
   });
 
   await it("E1 a renewed token works, the one before for an hour, and neither once the person is removed", async () => {

@@ -289,7 +289,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await fresh.keyboard.press("Tab");
     await fresh.locator("a:focus", { hasText: "Skip to the content" }).waitFor();
     await fresh.keyboard.press("Enter");
-    await fresh.locator("#main:focus").waitFor();
+    await fresh.locator("#title:focus").waitFor();
     await context.close();
   });
 

@@ -108,6 +108,9 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
     waiting = namesOf(listedServers.filter(({ impact }) => impact === "waited"));
     if (admit(shares, "share", listedShares, done)) hasNews = true;
     if (admit(servers, "server", listedServers, done)) hasNews = true;
+    // These started with the daemon, or between two readings.
+    for (const { name, phase } of now.backends ?? [])
+      if (phase === "Ready" && !configured.servers.has(name)) servers.get(name)?.count("starts", 1);
     configured = { shares: namesOf(listedShares), servers: namesOf(listedServers) };
     bound(all());
     isStale ||= [...listedShares, ...listedServers].some(({ state }) => state === null || state.size === 0);
@@ -175,7 +178,7 @@ export function startNumbers(options: NumbersOptions, before: readonly Subject[]
         shares.get(transition.share)?.count(`moved_to_${transition.to}`, 1);
     } else if (name === "share.error" || name === "share.vanished") {
       shares.get(transition.share)?.count("failed", 1);
-    } else if (name === "backend.ready") {
+    } else if (name === "backend.ready" && configured.servers.has(transition.backend)) {
       servers.get(transition.backend)?.count("starts", 1);
     } else if (name === "backend.ended") {
       servers.get(transition.backend)?.count("failures", 1);

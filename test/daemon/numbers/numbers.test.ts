@@ -123,6 +123,8 @@ test("F9 failures that are over before the next reading count; each server has i
   b.bus.publish({ ...phase, to: "Failed" });
   b.bus.publish({ name: "backend.ready", backend: "files", tools: 1, resources: 0, prompts: 0, took_ms: 1 });
   b.bus.publish({ name: "share.error", share: "CORE", reason: "r" });
+  b.now.backends.push(sampleBackend({ name: "wiki" }));
+  b.bus.publish({ name: "backend.ready", backend: "wiki", tools: 1, resources: 0, prompts: 0, took_ms: 1 });
   b.play(MINUTE_MS);
   // A start that is over at the next reading is no wait; one that lasts is.
   for (const [phase, seconds] of [
@@ -146,8 +148,10 @@ test("F9 failures that are over before the next reading count; each server has i
   const { marks, impact } = daemon.series("server", "files", "hour");
   assert.deepEqual(pluck(marks, "kind", "count"), [
     ["started", 1],
+    ["started", 1],
     ["failed", 1],
   ]);
+  assert.deepEqual(pluck(daemon.series("server", "wiki", "hour").marks, "kind", "count"), [["started", 1]]);
   assert.equal(folded(impact.slice(-24, -12)), "fine*6 failed*1 fine*5");
   assert.equal(folded(daemon.series("share", "CORE", "hour").impact.slice(-18)), "failed*1 fine*17");
   assert.deepEqual(daemon.series("server", "unheard of", "day").calls, Array(288).fill(null));

@@ -69,7 +69,7 @@ test("E1 servers with equal rights share rows: the exceptions first, and each se
       "2 servers: down, gonenothing listed yet",
     ].join(""),
   );
-  page.named("button", all).fire("click");
+  page.named("button", `${all}: allowed by policy 2`).fire("click");
   await eventually(() => page.text().includes("s19: allowed by policy 2: s19_read; denied by"));
 });
 

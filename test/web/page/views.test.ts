@@ -60,6 +60,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   "servers/add": ["Command or address (required)", "Add a variable or header", "Show what runs"],
   "servers/import": ["JSON from a guide"],
   activity: ["warning", "CORE", "Failed over from"],
+  people: ["anndevwith a token", " ago1", "As logs and the audit name the person."],
   "settings/configuration": ["Runs now", "settings reloaded"],
   "settings/sync": [
     "/home/ada/.mountaineer/config.toml",
@@ -85,7 +86,6 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "/home/ann/.cursor/mcp.json",
     "/z is not JSON",
   ],
-  "settings/people": ["anndevwith a token", " ago1", "As logs and the audit name the person."],
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 

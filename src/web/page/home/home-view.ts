@@ -14,7 +14,7 @@ import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Copyable, card, Gone, loading, mark, row, section, withCode } from "../parts/elements.ts";
 import { openedAddress } from "../parts/opened.ts";
-import { useMayRunCommands } from "../parts/owner-lock.ts";
+import { useIsOwner, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown, unmarked } from "../parts/text.ts";
 import { useMedia } from "../parts/use-media.ts";
 import { Strip, StripAxis, stripLegend, useNumbers } from "../plots/strip.ts";
@@ -183,9 +183,7 @@ interface SummaryProps extends ViewProps {
 function Summary({ app, troubles: all }: SummaryProps): ComponentChild {
   const isGone = useContext(Gone);
   const commands = useMayRunCommands(app);
-  const owner = useStore(app.store, ({ session }) =>
-    typeof session === "object" ? session.ownerUntil !== null : false,
-  );
+  const owner = useIsOwner(app);
   // The owner's questions are above.
   const troubles = all.filter(({ steps }) => !(owner && steps[0]?.label === "Answer"));
   const tone = isGone ? "plain" : (troubles[0]?.tone ?? "good");
@@ -327,8 +325,7 @@ function thingDrawn(
   const isTall = isMachine && !isNarrow;
   const middleX = x + box.width / 2;
   const middleY = y + box.height / 2;
-  const hasSign = !isHint;
-  const textX = isTall ? middleX : x + (hasSign ? 48 : 14);
+  const textX = isTall ? middleX : x + (isHint ? 14 : 48);
   const size = LINE_HEIGHT * (titles.length + texts.length);
   const baseline = isTall ? y + 76 : middleY - size / 2 + 14;
   return h(
@@ -344,7 +341,7 @@ function thingDrawn(
       ? h("rect", { class: "rail", x: 0, y: 30, width: 8, height: height - 30, rx: 4 })
       : null,
     h("rect", { class: "box", ...box, rx: 10 }),
-    hasSign ? sign(kind, title, isTall ? middleX - 14 : x + 12, isTall ? y + 18 : middleY - 14) : null,
+    isHint ? null : sign(kind, title, isTall ? middleX - 14 : x + 12, isTall ? y + 18 : middleY - 14),
     h(
       "g",
       isTall ? { "text-anchor": "middle" } : {},

@@ -4,13 +4,12 @@ import type { QuestionReport } from "../../../api/contract/questions.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { plainList, row, section, WorkButton } from "../parts/elements.ts";
+import { useIsOwner } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 export function QuestionsPart({ app }: ViewProps): ComponentChild {
-  const isOwners = useStore(app.store, ({ session }) =>
-    typeof session === "object" ? session.ownerUntil !== null : false,
-  );
+  const isOwners = useIsOwner(app);
   const events = useStore(app.store, ({ status }) =>
     (status?.gateway?.conditions ?? [])
       .flatMap(({ code, title, since }) => (code === "question_waits" ? [`${title} ${since}`] : []))

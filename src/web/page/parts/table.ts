@@ -7,6 +7,8 @@ export interface TableRow {
   readonly key: string;
   /** The first one is the row's header. */
   readonly cells: readonly ComponentChild[];
+  /** The name of the button that opens it; absent: the header, which no other row has. */
+  readonly accessibleName?: string;
   /** What the row opens to. */
   readonly card?: () => ComponentChild;
 }
@@ -28,7 +30,7 @@ export function Table({ label, titles, rows, most = MOST_SHOWN, opened }: TableP
   const own = useState<string | null>(null);
   const [open, setOpen] = opened ?? own;
   const heads = titles.map((title) => h("th", { key: title, scope: "col" }, title));
-  const drawn = rows.slice(0, most).map(({ key, cells: [name, ...facts], card }) => {
+  const drawn = rows.slice(0, most).map(({ key, cells: [name, ...facts], accessibleName, card }) => {
     const isOpen = open === key;
     const toggle = (): void => setOpen(isOpen ? null : key);
     // Ignores clicks on buttons in the cells, and on text that a person selects.
@@ -36,7 +38,8 @@ export function Table({ label, titles, rows, most = MOST_SHOWN, opened }: TableP
       if ((target as Element).closest("button, a") === null && getSelection()?.isCollapsed !== false)
         toggle();
     };
-    const opener = { type: "button", class: "opener", "aria-expanded": isOpen, onClick: toggle };
+    const state = { "aria-expanded": isOpen, "aria-label": accessibleName };
+    const opener = { type: "button", class: "opener", ...state, onClick: toggle };
     return h(
       Fragment,
       { key },
@@ -51,10 +54,12 @@ export function Table({ label, titles, rows, most = MOST_SHOWN, opened }: TableP
         : null,
     );
   });
+  // Keyboard users can scroll it; buttons in it have the focus for that already.
+  const tabIndex = rows.some(({ card }) => card !== undefined) ? undefined : 0;
   return [
     h(
       "div",
-      { class: "table", tabIndex: 0, role: "region", "aria-label": label },
+      { class: "table", tabIndex, role: "region", "aria-label": label },
       h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, drawn)),
     ),
     line("hint", rows.length > most ? `${rows.length - most} more: search for them.` : null),

@@ -1,11 +1,6 @@
 // The people who may connect, what each may do with which server, and the programs that act for them.
 import { type ComponentChild, h } from "preact";
-import type {
-  AccessRequestReport,
-  PeopleReport,
-  Person,
-  ProgramGrant,
-} from "../../../api/contract/people.ts";
+import type { AccessRequestReport, Person, ProgramGrant } from "../../../api/contract/people.ts";
 import { grantText, rulesInUseText, signsIn } from "../../../api/labels/people-labels.ts";
 import type { InputOf } from "../../../api/operations/operations.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
@@ -16,7 +11,7 @@ import { actionRow, loading, nothing, plainList, row, section, WorkButton } from
 import { Lockable, useIsOwner } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
-import { useHasGateway, useLoaded } from "../parts/use-loaded.ts";
+import { useLoaded } from "../parts/use-loaded.ts";
 import { ownAccounts } from "./own-accounts.ts";
 import { RightsTable } from "./rights-table.ts";
 import { handOver } from "./token-question.ts";
@@ -50,10 +45,7 @@ const REMOVE = {
 };
 
 export function PeopleView({ app }: ViewProps): ComponentChild {
-  const hasGateway = useHasGateway(app);
-  const load = async (): Promise<PeopleReport> =>
-    hasGateway ? app.requests.call("people", {}) : { people: [] };
-  const { report, problem, reload } = useLoaded(load, hasGateway);
+  const { report, problem, reload } = useLoaded(() => app.requests.call("people", {}), "");
   const isOwner = useIsOwner(app);
   const now = useNow();
   if (report === null) return loading(problem);

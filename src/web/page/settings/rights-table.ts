@@ -19,17 +19,14 @@ export function RightsTable({ app, person }: ViewProps & { readonly person: Pers
     return h("a", { href: "#/settings/configuration", onClick }, shown(rule));
   };
   const rows = accessGroups(person.servers).map(({ how, rule, what, group }) => {
-    const names = firstNames(group, ({ backend }) => backend, 3);
+    const first = firstNames(group, ({ backend }) => backend, 3);
+    const names = shown(group.length === 1 ? first : `${group.length} servers: ${first}`);
     const lineOf = ({ backend, entries }: Person["servers"][number]): ComponentChild =>
       h("li", { key: backend }, shown(`${backend}: ${serverAccessText(entries).join("; ")}`));
     return {
       key: JSON.stringify([names, how, rule]),
-      cells: [
-        shown(group.length === 1 ? names : `${group.length} servers: ${names}`),
-        how,
-        shown(what),
-        link(rule),
-      ],
+      cells: [names, how, shown(what), link(rule)],
+      accessibleName: `${names}: ${how === "" ? what : `${how} by ${shown(rule)}`}`,
       ...(group.length > 1 || what.endsWith(" more")
         ? { card: () => plainList("By server", group.map(lineOf)) }
         : {}),

@@ -172,7 +172,7 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
   const { store, notices, questions, requests } = model;
   const [{ view, part }, setPart] = useState(() => partAt(location.hash));
   const live = useRef<ReturnType<typeof startLive> | null>(null);
-  const main = useRef<HTMLElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const isFirst = useRef(true);
   const open = useStore(questions, (state) => state.open);
   const isGone = useStore(store, ({ link }) => link.kind === "lost");
@@ -197,8 +197,8 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
   // A layout effect runs before any key press that follows the drawing, so that the key meets the new focus.
   useLayoutEffect(() => {
     document.title = `${part.title} · Mountaineer`;
-    // Moves the focus, so that keyboard users who changed the view continue in it.
-    if (!isFirst.current) main.current?.focus();
+    // Moves the focus, so that keyboard users who changed the view continue in it, behind its parts.
+    if (!isFirst.current) heading.current?.focus();
     isFirst.current = false;
   }, [part]);
   return h(
@@ -209,17 +209,21 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
       { class: "frame" },
       h(
         "a",
-        { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
+        { class: "skip", href: "#title", onClick: (event: Event) => skipTo(event, heading.current) },
         "Skip to the content",
       ),
       h(Header, { app, current: view, signOut }),
       h(GoneBanner, { app }),
       h(
         "main",
-        { id: "main", ref: main, tabIndex: -1, "aria-label": part.title, class: isGone ? "gone" : undefined },
+        { id: "main", class: isGone ? "gone" : undefined },
         needsCode ? h(OwnerCode, { app }) : null,
         view.parts.length === 1 ? null : h(SubNav, { app, view, part }),
-        h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, part.title),
+        h(
+          "h1",
+          { id: "title", ref: heading, tabIndex: -1, class: view.title === "Home" ? "unseen" : "view-title" },
+          part.title,
+        ),
         h(Gone.Provider, { value: isGone }, h(part.view, { key: part.at, app })),
       ),
       h(Footer, { app }),
@@ -254,9 +258,9 @@ function confirmGiveUp(app: App): Promise<boolean> {
 }
 
 /** Moves the focus by script, because the link's own `#` would replace the view in the address. */
-function skipTo(event: Event, main: HTMLElement | null): void {
+function skipTo(event: Event, heading: HTMLElement | null): void {
   event.preventDefault();
-  main?.focus();
+  heading?.focus();
 }
 
 type Here = ReturnType<typeof partAt>;

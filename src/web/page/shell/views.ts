@@ -71,6 +71,11 @@ export const VIEWS: readonly PageView[] = [
     parts: [{ at: "activity", title: "Activity", view: ActivityView }],
   },
   {
+    title: "People",
+    parts: [{ at: "people", title: "People", view: PeopleView }],
+    isUsed: ({ gateway }) => gateway !== undefined,
+  },
+  {
     title: "Settings",
     parts: [
       { at: "settings/configuration", title: "Configuration", view: ConfigView },
@@ -79,7 +84,6 @@ export const VIEWS: readonly PageView[] = [
       { at: "settings/approvals", title: "Approvals", view: ApprovalsView },
       { at: "settings/fleet", title: "Fleet", view: FleetView },
       { at: "settings/clients", title: "Clients", view: ClientsView },
-      { at: "settings/people", title: "People", view: PeopleView },
       { at: "settings/about", title: "About", view: AboutView },
     ],
   },

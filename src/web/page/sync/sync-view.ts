@@ -4,14 +4,13 @@ import { useEffect, useState } from "preact/hooks";
 import type { SyncReport } from "../../../api/contract/config.ts";
 import { type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionEdits, sectionForm } from "../../../api/forms/section-form.ts";
-import { actionsFor, actionWith, sentence } from "../../../api/labels/actions.ts";
+import { sentence } from "../../../api/labels/actions.ts";
 import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchLabel, withEvent } from "../../../api/labels/sync-labels.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { FieldView } from "../catalog/form-view.ts";
 import { useNow, useStore } from "../daemon/store.ts";
-import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { useConfigFile, useConfigSchema } from "../parts/config-file.ts";
 import {
@@ -35,7 +34,6 @@ export function SyncView({ app }: ViewProps): ComponentChild {
   const now = useNow();
   const { report: schema, problem } = useConfigSchema(app);
   if (sync === null) return loading();
-  const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
     "div",
     {},
@@ -45,7 +43,6 @@ export function SyncView({ app }: ViewProps): ComponentChild {
       line("problem", sync.last_error && `${sync.last_error.reason} (${sync.last_error.kind})`),
       line("ready", sync.degraded),
       line("ready", sync.file_missing ? FILE_MISSING_TEXT : null),
-      reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
     section("Settings", schema === null ? loading(problem) : h(SyncConfigPanel, { app, sync, schema })),
     section("Last changes", changeTable(sync)),
