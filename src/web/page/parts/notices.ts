@@ -75,7 +75,7 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
             {
               type: "button",
               class: "quiet",
-              "aria-label": "Close this message",
+              "aria-label": `Close: ${printableLines(text)}`,
               onClick: () => removeNotice(store, id),
             },
             "✕",
