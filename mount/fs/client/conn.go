@@ -41,7 +41,7 @@ func (c *Conn) beginRequest(needs Needs) {
 	}
 }
 
-// endRequest counts a request as no longer pending. One without an answer (IsLoss) may still take effect: the connection is given up before that.
+// endRequest counts a request as no longer pending. One without an answer (IsLoss) may still take effect, so its connection is given up first.
 func (c *Conn) endRequest(needs Needs, err error) {
 	cl := c.client
 	cl.mu.Lock()

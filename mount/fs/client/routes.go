@@ -8,9 +8,10 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Which routes may be used, and in which order they are tried.
+// Which routes may be used, and in which order they are tried. A route is usable while the daemon allows it on this network (allowed), has not reported
+// its link as down (down), and the network has not changed since (awaitsAllow).
 
-// usable returns the routes that may be tried now, the wanted one first. The caller holds mu.
+// usable returns the usable routes, the wanted one first. The caller holds mu.
 func (cl *Client) usable() []smb.Route {
 	if cl.awaitsAllow {
 		return nil
@@ -29,7 +30,7 @@ func (cl *Client) usable() []smb.Route {
 	return usable
 }
 
-// others are the routes that may be used instead of this one.
+// others are the usable routes but this one.
 func (cl *Client) others(than smb.Route) (others []smb.Route) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -60,7 +61,7 @@ func (cl *Client) checkKnown(names ...string) error {
 	return nil
 }
 
-// allowedRoute is the route of that name, if it may be used now. The caller holds mu.
+// allowedRoute is the route of that name, if new connections over it are allowed. The caller holds mu.
 func (cl *Client) allowedRoute(name string) (smb.Route, error) {
 	if err := cl.checkKnown(name); err != nil {
 		return smb.Route{}, err
@@ -71,7 +72,7 @@ func (cl *Client) allowedRoute(name string) (smb.Route, error) {
 	return cl.routes[slices.IndexFunc(cl.routes, func(each smb.Route) bool { return each.Name == name })], nil
 }
 
-// mayConnect: a new connection may be made over that route. Where it may not, an existing one stays.
+// mayConnect: new connections over that route are allowed. An existing one stays where they are not.
 func (cl *Client) mayConnect(route smb.Route) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -70,10 +71,7 @@ func (k *known) othersOf(n *node) []*node {
 // entries are files by which the server is recognized: the open ones, then those that have been unchanged for longest.
 func (k *known) entries() []identity.Entry {
 	k.mu.Lock()
-	nodes := []*node{}
-	for _, same := range k.nodes {
-		nodes = append(nodes, same...)
-	}
+	nodes := slices.Concat(slices.Collect(maps.Values(k.nodes))...)
 	k.mu.Unlock()
 	var open, others []identity.Entry
 	for _, each := range nodes {

@@ -12,7 +12,7 @@ import (
 // nameMapping maps names of programs to names on the server, which does not allow all characters. The mapping is one-to-one.
 type nameMapping identity.NameMapping
 
-// toServer is the server's form of a name; EINVAL: no server's name is shown like that.
+// toServer is the name on the server that is shown as name; EINVAL: there is none.
 func (m nameMapping) toServer(name string) (string, error) {
 	if identity.NameMapping(m) == identity.SfmMapping {
 		there := toSfm(name)
@@ -22,6 +22,7 @@ func (m nameMapping) toServer(name string) (string, error) {
 		return there, nil
 	}
 	if name == "．" || name == ".．" {
+		// A name cannot be "." or "..", so these need no quotation mark.
 		return name, nil
 	}
 	return toRclone(name), nil
@@ -41,12 +42,12 @@ func (m nameMapping) fromServer(name string) string {
 	return here
 }
 
-// substitutes are replacements of the characters that servers forbid.
+// substitutes replace characters that servers forbid: anywhere in a name, or only as its last one.
 type substitutes struct {
 	anywhere, atEnd map[rune]rune
 }
 
-// both returns a table and its reverse; a control character is replaced by control plus its code.
+// both returns the substitutes by character, and the reverse; a control character is replaced by control plus its code.
 func both(anywhere, atEnd map[rune]rune, control rune) (there, here substitutes) {
 	for each := rune(1); each < ' '; each++ {
 		anywhere[each] = control + each

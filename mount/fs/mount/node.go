@@ -1,6 +1,8 @@
 package mount
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,11 +116,7 @@ func (n *node) size() int64 {
 func (n *node) handles() []*handle {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]*handle, 0, len(n.open))
-	for h := range n.open {
-		all = append(all, h)
-	}
-	return all
+	return slices.Collect(maps.Keys(n.open))
 }
 
 // childOf is the node that the kernel knows at that name; nil: none.
