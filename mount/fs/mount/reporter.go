@@ -99,7 +99,7 @@ func (r *reporter) setWatched(inodes []uint64) {
 		}
 	}
 	if isNew {
-		safely.Go(func() { r.share.client.Journal(client.Event{Is: "unreported", Path: over[0]}) })
+		safely.Go(func() { r.share.client.Journal(client.Event{Is: "unheard", Path: over[0]}) })
 	}
 }
 
@@ -142,7 +142,7 @@ func (r *reporter) setMissing(what string) {
 	r.mu.Unlock()
 	if isNew && what != "" {
 		log.Printf("changes by other clients are not reported: %s", what)
-		r.share.client.Journal(client.Event{Is: "unreported", Text: what})
+		r.share.client.Journal(client.Event{Is: "unheard", Text: what})
 	}
 }
 
