@@ -73,7 +73,7 @@ F4 | all that a file or a command can do can be done in the page, by the owner |
 F5 | a NAS owns its routes, which all its shares use | test/config/nas.test.ts
 F6 | purge removes what is ours alone, and what is printed to be pasted works | test/cli/service/purge.test.ts
 F7 | why shows which rule applies, which were passed over, and when it is checked again | test/cli/sessions/why.test.ts
-F8 | a home moves with backup, whole and encrypted | test/cli/service/backup.test.ts | a move into a bare machine
+F8 | a home moves with backup, whole and encrypted | test/cli/service/backup.test.ts
 F9 | each share and server shows its last hour, day and week | test/daemon/numbers/numbers.test.ts | a week, and who did what
 G1 | daemons of many machines form a fleet over NATS | test/lab/fleet.test.ts
 `;

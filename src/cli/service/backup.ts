@@ -38,10 +38,16 @@ export async function backUpHome(
     const { failure } = await stopDaemon(context);
     if (failure !== null) throw new MountaineerError("lock_held", failure, { hint: "no backup was written" });
   }
-  const made = await backUp({ home, configPath, file, passphrase, signal }).catch((error: unknown) => {
-    if (given.stop) context.notify("the daemon is stopped; mountaineer up starts it again");
-    throw error;
-  });
+  const { made, rejected } = await backUp({ home, configPath, file, passphrase, signal }).catch(
+    (error: unknown) => {
+      if (given.stop) context.notify("the daemon is stopped; mountaineer up starts it again");
+      throw error;
+    },
+  );
+  if (rejected !== null)
+    context.notify(
+      `the configuration file is not used: the backup has what was accepted at ${rejected.acceptedAt}`,
+    );
   if (given.stop) await (await loadBackupRecords()).markMoved(home, file);
   showResult(context, { ...made, stopped: given.stop }, (paint) => [
     doneLine(

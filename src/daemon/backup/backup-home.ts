@@ -1,6 +1,8 @@
 // Backs up a home into one encrypted file, and restores it. For commands only: it may wait for a keyring.
-import { lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { lstat, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import type { RestoreReport } from "../../api/in-process.ts";
 import { FROM_BACKUP } from "../../config/history/history.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
@@ -61,23 +63,17 @@ export async function requireBackupPath(file: string): Promise<void> {
 /** Writes the whole backup, or nothing, where `requireBackupPath` let it. Rejects as `readHome` does. */
 export async function backUp(options: FileOptions & { readonly configPath: string | null }) {
   const { home, configPath, file, passphrase, signal } = options;
-  const content = await readHome(home, configPath, signal);
+  const { content, rejected } = await readHome(home, configPath, signal);
   await removeLeftovers(file);
   await writeDurably(file, sealBackup(encodeContent(content), passphrase), { mode: 0o600, signal });
   await recordBackup(home);
-  return { file, bytes: (await stat(file)).size, files: content.files.size };
+  return { rejected, made: { file, bytes: (await stat(file)).size, files: content.files.size } };
 }
 
 async function isBackup(path: string): Promise<boolean> {
   // A pipe would be waited for.
   if ((await stat(path).catch(recoverFrom("ENOENT", null)))?.isFile() !== true) return false;
-  const file = await open(path, "r");
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(BEGIN.length), 0, BEGIN.length, 0);
-    return buffer.toString("latin1", 0, bytesRead) === BEGIN;
-  } finally {
-    await file.close();
-  }
+  return (await text(createReadStream(path, { end: BEGIN.length - 1 }))) === BEGIN;
 }
 
 interface RestoreOptions extends FileOptions {
@@ -97,10 +93,12 @@ export async function openRestore(options: RestoreOptions) {
   const isDamage = (error: unknown) => isOwnError(error) || isSystemError(error);
   const present =
     found === "home" ? await readHome(home, null, signal).catch(recoverFrom(isDamage, null)) : null;
-  const { report, content } = await planRestore(backup, home, present).catch((error: unknown) => {
-    // Sealed content is not checked again when it is read, and a stranger may have written this.
-    throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
-  });
+  const { report, content } = await planRestore(backup, home, present?.content ?? null).catch(
+    (error: unknown) => {
+      // Sealed content is not checked again when it is read, and a stranger may have written this.
+      throw error instanceof TypeError ? refused("it is foreign: its approvals are not understood") : error;
+    },
+  );
   const restore = (mode: "move" | "copy") =>
     restoreHome(mode === "move" ? content : asCopy(content, report.fleet?.key ?? null), found, options);
   return { report, restore } satisfies { readonly report: RestoreReport; readonly restore: unknown };

@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { openHistory } from "../../config/history/history.ts";
 import { type HomeContext, noFileAt } from "../../config/home-context.ts";
 import { recoverFrom } from "../../runtime/errors.ts";
 import { object, optional, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
@@ -47,20 +48,20 @@ export interface HomeContent extends Readonly<Omit<TypeOf<typeof originShape>, "
 }
 
 /**
- * Reads a home, also while its daemon runs: each file is replaced whole. Rejects with `secret_unavailable` if the keyring does
- * not answer or a seal does not verify; with the system's error; and as `openHome` does.
+ * Reads a home, also while its daemon runs: each file is replaced whole. Of a configuration file that has errors, `rejected`
+ * says so, and the content that was accepted last is taken, as a start does. Rejects with `secret_unavailable` if the keyring
+ * does not answer or a seal does not verify; with the system's error; and as `openHome` does.
  */
-export async function readHome(
-  home: string,
-  configPath: string | null,
-  signal: AbortSignal,
-): Promise<HomeContent> {
-  const { homeContext, snapshot } = await openHome({ home, configPath });
+export async function readHome(home: string, configPath: string | null, signal: AbortSignal) {
+  const { homeContext, snapshot, rejected } = await openHome({ home, configPath, fallsBack: true });
+  const history = rejected === null ? [] : await openHistory(home, snapshot.path).newest();
+  const accepted = history.find(({ entry }) => entry.sha256 === snapshot.sha256)?.bytes;
+  const readConfig = async () => (accepted === undefined ? readFile(snapshot.path) : Buffer.from(accepted));
   const options = { home, clock: systemClock, environment: process.env };
   const keyringFor = async () => sessionKeyring(options);
   const parts = openParts({ folder: home, store: openSecretStore(options), keyringFor, signal });
   for (let reads = 1; ; reads += 1) {
-    const config = await readFile(snapshot.path).catch(recoverFrom("ENOENT", null));
+    const config = await readConfig().catch(recoverFrom("ENOENT", null));
     if (config === null) throw noFileAt(snapshot.path);
     const files = new Map<string, Buffer>([[`config.${snapshot.path.split(".").at(-1)}`, config]]);
     for (const path of (await pathsIn(home)).filter((one) => !one.startsWith("config."))) {
@@ -71,8 +72,8 @@ export async function readHome(
     const time = isoTime(systemClock.wallMs());
     const origin = { time, machine: hostname(), version: packageVersion(), config: snapshot.path };
     // The secrets that the configuration names were read after it.
-    if (reads === MOST_READS || config.equals(await readFile(snapshot.path)))
-      return { ...origin, context: homeContext, files };
+    if (reads === MOST_READS || config.equals(await readConfig()))
+      return { rejected, content: { ...origin, context: homeContext, files } satisfies HomeContent };
   }
 }
 

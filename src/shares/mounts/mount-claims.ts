@@ -10,8 +10,6 @@ import type { Logger } from "../../runtime/log/log.ts";
 interface ClaimsOptions {
   readonly home: string;
   readonly logger: Logger;
-  /** The folder with the claims of all daemons of the user; default: the user's runtime folder. */
-  readonly folder?: string;
 }
 
 /** The length of a path's hash in a lock file's name. */
@@ -23,12 +21,12 @@ export type MountClaims = ReturnType<typeof createMountClaims>;
  * Creates the claims of this daemon. Each is a file lock, which the system ends with the process that holds
  * it.
  */
-export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
+export function createMountClaims({ home, logger }: ClaimsOptions) {
   const claims = new Map<string, { readonly file: string; readonly lock: ExclusiveFileLock }>();
   let isReported = false;
   const fileOf = async (path: string): Promise<string> => {
     const name = sha256Of(path).slice(0, NAME_CHARACTERS);
-    return join(folder ?? (await ownRuntimeFolder()), name);
+    return join(await claimsFolder(), name);
   };
   const claimNow = async (path: string): Promise<string | null> => {
     const file = await fileOf(path);
@@ -80,22 +78,20 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   };
 }
 
-/** Derived only from the user, not from the environment, which differs between a shell and a service. */
-async function runtimeFolder(): Promise<string> {
+/**
+ * Makes the folder with the claims of all daemons of the user if it is missing. It is derived only from the user, not from the
+ * environment, which differs between a shell and a service. Rejects if another user could write or read it.
+ */
+async function claimsFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
-  if (uid === 0) return "/var/run/mountaineer";
   const own = `/run/user/${uid}`;
   // Container tools may mount a socket below `/run/user/UID`; the folder then belongs to root.
-  const found = await lstat(own).catch(() => null);
-  return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
-}
-
-/** Makes the user's runtime folder if it is missing. Rejects if another user could write or read it. `path`: for tests. */
-export async function ownRuntimeFolder(path?: string): Promise<string> {
-  const folder = path ?? (await runtimeFolder());
+  const isOfUser = (await lstat(own).catch(() => null))?.uid === uid;
+  const usual = isOfUser ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
+  const folder = uid === 0 ? "/var/run/mountaineer" : usual;
   await mkdir(folder, { mode: 0o700 }).catch(() => {});
   const found = await lstat(folder);
-  const isOwn = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+  const isOwn = found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0;
   if (!isOwn) throw new Error(`${folder} must belong to this user, with mode 0700`);
   return folder;
 }

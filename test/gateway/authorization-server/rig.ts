@@ -208,15 +208,19 @@ export function queryFor(clientId: string, more: Readonly<Record<string, string>
 }
 
 /** From a registration to tokens. */
-export async function signedIn(
-  door: Door,
-  choice: Choice = AS_ANN,
+export const signedIn = (door: Door, choice: Choice = AS_ANN, more: Readonly<Record<string, string>> = {}) =>
+  signIn(door, (code) => approve(door.gateway, code, choice), more);
+
+/** The same at any gateway. `allow` approves the page's request by its code. */
+export async function signIn(
+  door: Pick<Door, "port">,
+  allow: (code: string) => Promise<unknown>,
   more: Readonly<Record<string, string>> = {},
 ) {
   const client = plainClient(door);
   const id = (await client.register(METADATA)).body["client_id"] ?? "";
   const page = await client.authorize(queryFor(id, more));
-  await approve(door.gateway, page.code, choice);
+  await allow(page.code);
   const { headers } = await client.answer(page, null);
   const back = new URL(String(headers["location"]));
   const code = back.searchParams.get("code") ?? "";
