@@ -207,6 +207,7 @@ async function happen(rig: PageRig, page: Page): Promise<void> {
     .waitFor();
   await rig.thunderbolt(true);
   await core.getByText(/TB Ready/).waitFor();
+  await page.mouse.move(0, 0);
 }
 
 /** What a picture shows beyond what is there at once. */
@@ -216,7 +217,7 @@ async function fill(page: Page, view: string): Promise<void> {
     const form = page.getByRole("form", { name: /^Try / });
     await form.getByRole("combobox").first().selectOption({ index: 1 });
     await form.getByRole("button", { name: "Call" }).click();
-    await form.getByText(/ ms/).first().waitFor();
+    await form.getByText(/ ms/).first().scrollIntoViewIfNeeded();
   }
   if (view === "settings/fleet") await page.getByRole("button", { name: "nas", exact: true }).click();
   if (view === "settings/configuration") await page.getByText("debounce", { exact: true }).first().waitFor();

@@ -378,7 +378,7 @@ function sign(kind: Thing["kind"], title: string, x: number, y: number): Compone
       "text",
       { class: "initial", x: x + 14, y: y + 19, "text-anchor": "middle" },
       // Of `23 servers` the number.
-      title.includes(" ") ? title.split(" ")[0] : title.charAt(0).toUpperCase(),
+      /^\d+(?= )/.exec(title)?.[0] ?? title.charAt(0).toUpperCase(),
     ),
   ];
 }
