@@ -167,7 +167,7 @@ test("a server's question within a script reaches the client, and its answer the
   const question = { method: "elicitation/create", params: { message: "Who?", requestedSchema } };
   const { value } = await run(client, `return await tools.ask(${JSON.stringify(question)})`);
   assert.match(String(value), /ann/);
-  assert.deepEqual(asked, [["elicitation/create", "Who?"]]);
+  assert.deepEqual(asked, [["elicitation/create", "Server light asks: Who?"]]);
 });
 
 test("a handover waits for a script, which ends as it began; beyond drain_timeout it is cut like a single call, and the audit has its actions", async (t) => {

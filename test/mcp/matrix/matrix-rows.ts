@@ -224,7 +224,7 @@ export const ROWS: readonly PlayedRow[] = [
       assertEach(rounds, ({ name }) => action(name), [ANN, ANN, ANN]);
       assert.deepEqual(
         client.asked.map(({ params }) => params["message"]),
-        ["First", "Second", "Third"].map((nth) => `${nth}: who is it?`),
+        ["First", "Second", "Third"].map((nth) => `Server server asks: ${nth}: who is it?`),
       );
     },
   }),

@@ -2,18 +2,9 @@
 // several clients goes to none.
 
 import { dropOldestOfMost } from "../../../runtime/bounded-map.ts";
-import { isUnreadable } from "../../../runtime/json/large-json.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { type CallHandle, type ClientHandle, principalKey } from "../../client-handle.ts";
-import {
-  isError,
-  isJsonObject,
-  type JsonObject,
-  type Reply,
-  type RpcError,
-  type RpcId,
-} from "../../json-rpc.ts";
-import { URL_ELICITATION_REQUIRED } from "../../protocol.ts";
+import { isError, isJsonObject, type Reply, type RpcId } from "../../json-rpc.ts";
 import type { PendingRequest } from "./pending.ts";
 
 export interface ClientCall extends PendingRequest {
@@ -168,61 +159,35 @@ export interface TaskRecord {
   readonly call: number;
 }
 
-/** Keeps 1,000 records: beyond that, the principal with most loses its oldest. Ignores ids that are not strings. */
+/** Keeps records by 1,000 ids: beyond that, the principal with most loses its oldest. Ignores ids that are not strings. */
 export class ClientRecords<T extends { readonly client: ClientHandle }> {
-  readonly #records = new Map<string, T>();
+  /** Newest first. A server may give an id again: the records are then of one principal's sessions, one each. */
+  readonly #records = new Map<string, readonly [T, ...T[]]>();
 
   remember(id: unknown, record: T): void {
     if (typeof id !== "string") return;
-    this.#records.set(id, record);
-    dropOldestOfMost(this.#records, REMEMBERED, ({ client }) => principalKey(client.principal));
+    const { client } = record;
+    const isOther = (one: T): boolean =>
+      one.client !== client && principalKey(one.client.principal) === principalKey(client.principal);
+    this.#records.set(id, [record, ...this.of(id).filter(isOther)]);
+    dropOldestOfMost(this.#records, REMEMBERED, ([first]) => principalKey(first.client.principal));
   }
 
-  find(id: unknown): T | null {
-    return typeof id === "string" ? (this.#records.get(id) ?? null) : null;
+  of(id: unknown): readonly T[] {
+    return (typeof id === "string" ? this.#records.get(id) : null) ?? [];
   }
 
-  all(): IteratorObject<T> {
-    return this.#records.values();
+  all(): readonly T[] {
+    return [...this.#records.values()].flat();
   }
 
   forget(client: ClientHandle): void {
-    for (const [id, record] of this.#records) if (record.client === client) this.#records.delete(id);
+    for (const [id, records] of this.#records) {
+      const [first, ...others] = records.filter((one) => one.client !== client);
+      if (first === undefined) this.#records.delete(id);
+      else this.#records.set(id, [first, ...others]);
+    }
   }
-}
-
-/** A page to open, named after the server that asks: a client shows all as the gateway's, whose own sign-ins it must not pass for. */
-export function pageBy(backend: string, page: JsonObject): JsonObject {
-  const { message } = page;
-  return { ...page, message: `Server ${backend} asks: ${typeof message === "string" ? message : ""}` };
-}
-
-/** The error, in which each page that it asks the client to open is named after the server; they are remembered. */
-export function pagesBy(
-  backend: string,
-  error: RpcError,
-  elicitations: ClientRecords<ElicitationRecord>,
-  client: ClientHandle,
-): RpcError {
-  const { code, data } = error;
-  if (code !== URL_ELICITATION_REQUIRED || !isJsonObject(data) || !Array.isArray(data["elicitations"]))
-    return error;
-  const named = data["elicitations"].filter(isJsonObject).map((page) => {
-    elicitations.remember(page["elicitationId"], { client, call: null });
-    return pageBy(backend, page);
-  });
-  return { ...error, data: { ...data, elicitations: named } };
-}
-
-/** A result, or a task, in which each page of the input that the server requests is named after it. */
-export function inputsBy(backend: string, result: JsonObject): JsonObject {
-  const inputs = isUnreadable(result) ? undefined : result["inputRequests"];
-  if (!isJsonObject(inputs)) return result;
-  const named = Object.entries(inputs).map(([key, one]) => {
-    const page = isJsonObject(one) && isJsonObject(one["params"]) ? one["params"] : null;
-    return [key, page?.["mode"] === "url" ? { ...Object(one), params: pageBy(backend, page) } : one];
-  });
-  return { ...result, inputRequests: Object.fromEntries(named) };
 }
 
 /** The call's progress token stays valid until the task ends. */

@@ -108,7 +108,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeTaskStatus = (message: RpcNotification, streamOf: RpcId | null): void => {
-    const client = tasks.find(message.params?.["taskId"])?.client ?? options.owner;
+    const client = tasks.of(message.params?.["taskId"])[0]?.client ?? options.owner;
     if (client !== null) forward(client, [streamOf], message);
   };
 
@@ -137,9 +137,9 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeElicitationComplete = (message: RpcNotification, streamOf: RpcId | null): void => {
-    const record = elicitations.find(message.params?.["elicitationId"]);
-    const client = record?.client ?? options.owner;
-    if (client !== null) forward(client, [streamOf, record?.call ?? null], message);
+    const records = elicitations.of(message.params?.["elicitationId"]);
+    for (const { client, call } of records) forward(client, [streamOf, call], message);
+    if (records.length === 0 && options.owner !== null) forward(options.owner, [streamOf], message);
   };
 
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {

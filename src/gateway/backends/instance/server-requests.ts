@@ -20,16 +20,11 @@ import {
   rpcNotification,
 } from "../../json-rpc.ts";
 import { takesElicitation } from "../../protocol.ts";
-import {
-  type Attribution,
-  type ClientCall,
-  type ClientRecords,
-  type ElicitationRecord,
-  pageBy,
-} from "./attribution.ts";
+import type { Attribution, ClientCall, ClientRecords, ElicitationRecord } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
+import { questionBy } from "./questions-by-server.ts";
 
 /** Maximum number of open questions of one server. */
 const MOST_OPEN = 1_000;
@@ -106,8 +101,8 @@ export class ServerRequests {
     }
     const client = clientOf(addressee);
     let { params } = request;
-    if (method === "elicitation/create" && params?.["mode"] === "url") {
-      params = pageBy(this.#options.backend, params);
+    if (method === "elicitation/create" && params !== undefined) {
+      params = questionBy(this.#options.backend, params);
       const call = addressee.kind === "call" ? addressee.call.id : null;
       this.#elicitations.remember(params["elicitationId"], { client, call });
     }

@@ -27,14 +27,7 @@ import {
   transportFailure,
 } from "../transports/backend-transport.ts";
 import { namesSession } from "../transports/http/refusal.ts";
-import {
-  ClientRecords,
-  type ElicitationRecord,
-  inputsBy,
-  pagesBy,
-  rememberTask,
-  type TaskRecord,
-} from "./attribution.ts";
+import { ClientRecords, type ElicitationRecord, rememberTask, type TaskRecord } from "./attribution.ts";
 import type {
   BackendCall,
   InitializeResult,
@@ -49,6 +42,7 @@ import { IdleTracker } from "./idle-tracker.ts";
 import { InstanceLists } from "./lists.ts";
 import { createNotifications, type TakeNotification } from "./notifications.ts";
 import type { LongWaits, PendingRequest } from "./pending.ts";
+import { inputsBy, pagesBy } from "./questions-by-server.ts";
 import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
 import { ServerRequests } from "./server-requests.ts";
 import { ServerSession, STOPPED } from "./session.ts";

@@ -11,9 +11,9 @@ import {
   type Reply,
 } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
-import { inputsBy } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { unavailable } from "./failures.ts";
+import { inputsBy } from "./questions-by-server.ts";
 import type { ServerSession } from "./session.ts";
 
 const DONE: Reply = { result: {} };

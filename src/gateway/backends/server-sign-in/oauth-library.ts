@@ -114,9 +114,15 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   return error;
 }
 
+const ABOUT_RESOURCE = /AADSTS(?:9010010|901002|90102)|invalid_target|\bresource\b/i;
+
+/** Whether the answer is about the resource that was named in the request. */
+export const refusesResource = (oauth: OAuthLibrary, error: unknown): boolean =>
+  ABOUT_RESOURCE.test(serversRefusal(oauth, error)?.text ?? "");
+
 /** The key that helps, if the server's own words say what is wrong with the request; null: they do not. */
 function keyHint(text: string): string | null {
-  if (/AADSTS(?:9010010|901002|90102)|invalid_target|\bresource\b/i.test(text))
+  if (ABOUT_RESOURCE.test(text))
     return "give `resource` in `[backends.NAME.auth]`: another address, or false to leave it out";
   if (/AADSTS50011|redirect[ _-]?ur[il]/i.test(text))
     return 'give `redirect_port` in `[backends.NAME.auth]`, and `redirect_host = "localhost"` if it was registered so';

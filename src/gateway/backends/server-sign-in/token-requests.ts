@@ -11,6 +11,7 @@ import {
   asSignInFailure,
   type OAuthLibrary,
   type OAuthTools,
+  refusesResource,
   signInFailure,
 } from "./oauth-library.ts";
 
@@ -54,14 +55,18 @@ export async function renewTokens(
   const { issuer, client: identity, refreshToken, resource } = grant;
   const server: AuthorizationServer = { issuer, token_endpoint: grant.tokenEndpoint };
   const client = { client_id: identity.id };
-  const response = await oauth.refreshTokenGrantRequest(
-    server,
-    client,
-    clientAuth(oauth, identity, auth),
-    refreshToken ?? "",
-    { ...options, additionalParameters: about(resource) },
-  );
-  return tokensOf(await oauth.processRefreshTokenResponse(server, client, response), tools, issuer);
+  const proof = clientAuth(oauth, identity, auth);
+  const renew = async (target: string | null) => {
+    const more = { ...options, additionalParameters: about(target) };
+    const response = await oauth.refreshTokenGrantRequest(server, client, proof, refreshToken ?? "", more);
+    return oauth.processRefreshTokenResponse(server, client, response);
+  };
+  const answer = await renew(resource).catch((error: unknown) => {
+    // Some servers take it at the login only; the login stays for that resource.
+    if (resource === null || !refusesResource(oauth, error)) throw error;
+    return renew(null);
+  });
+  return tokensOf(answer, tools, issuer);
 }
 
 /** Gets tokens with client credentials. Rejects like `renewTokens`. */

@@ -161,6 +161,11 @@ its completion reaches the client that was sent there, and no other
   a1 refused {"code":-32042,"message":"go there","data":{"elicitations":[{"elicitationId":"e2"},null]}}
   says elicitation/complete {"elicitationId":"e2"}, says elicitation/complete {"elicitationId":"unknown"}
   : a hears elicitation/complete {"elicitationId":"e2"}, b hears nothing
+of an id that the server uses again it reaches each session of the principal that is still there
+  a server, a1 calls, b1 calls, a1 refused {"code":-32042,"message":"m","data":{"elicitations":[{"elicitationId":"e"}]}}
+  b1 refused {"code":-32042,"message":"m","data":{"elicitations":[{"elicitationId":"e"}]}}
+  says elicitation/complete {"elicitationId":"e"}: a hears elicitation/complete {"elicitationId":"e"}, b hears elicitation/complete {"elicitationId":"e"}
+  b leaves, says elicitation/complete {"elicitationId":"e","n":2}: a hears elicitation/complete {"elicitationId":"e","n":2}
 `);
   test("of more than a thousand the oldest are forgotten", async () => {
     const { call, link } = await startReady();

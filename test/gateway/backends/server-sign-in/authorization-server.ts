@@ -31,7 +31,7 @@ export interface AuthorizationServerOptions {
 export interface Altered {
   readonly set?: Readonly<Record<string, unknown>>;
   readonly drop?: readonly string[];
-  /** In place of the answer. */
+  /** In place of the answer, as a proxy may answer: the request goes no further. */
   readonly raw?: string;
   readonly status?: number;
   readonly type?: string;
@@ -75,7 +75,6 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
     const altered = options.alters?.[path];
     const isAltered = altered !== undefined && (counts.get(path) ?? 0) > (altered.after ?? 0);
     if (isAltered) alter(response, altered, issuer);
-    // What answers in its place, as a proxy may, keeps the request from it.
     if (isAltered && altered.raw !== undefined) response.setHeader("content-type", "application/json").end();
     else handle(request, response);
   });

@@ -142,9 +142,7 @@ test("E1 an answer of another sign-in, or another issuer, is not accepted", asyn
           [`${base}?code=stolen&state=${state}`, { headers: { host: "evil.example" } }],
         ] as const)
           statuses.push(await ask(asked, options));
-        await fetch(`${base}?code=stolen&state=${state}&iss=https%3A%2F%2Fevil.example`).then((r) =>
-          r.text(),
-        );
+        await (await fetch(`${base}?code=stolen&state=${state}&iss=https%3A%2F%2Fevil.example`)).text();
       })();
     },
   };
