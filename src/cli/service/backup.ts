@@ -80,8 +80,7 @@ export async function restoreHome(
   }
   const { storage, before } = await plan.restore(mode);
   const again = mode === "copy" ? [...plan.report.signIns, ...plan.report.programs] : [];
-  const { fleet } = plan.report;
-  const isOutside = mode === "copy" && fleet !== null;
+  const outside = mode === "copy" ? plan.report.fleet : null;
   showResult(context, { restored: home, mode, secrets: storage, before, sign_in_again: again }, (paint) => [
     doneLine(paint, `${printable(home)} is restored: mountaineer up starts it`),
     ...(storage === "file" && plan.report.secrets.length > 0
@@ -91,8 +90,8 @@ export async function restoreHome(
       ? []
       : [`  the home before is ${printable(before)}; put back, it asks for what a keyring had approved`]),
     ...again.map((name) => `  ${printable(name)}: sign in again`),
-    ...(isOutside
-      ? [`  the fleet: give this home another [fleet].name than ${fleet.name}, then: mountaineer fleet key`]
+    ...(outside !== null
+      ? [`  the fleet: give this home another [fleet].name than ${outside.name}, then: mountaineer fleet key`]
       : []),
   ]);
   return 0;

@@ -12,6 +12,8 @@ const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const LENGTH_BYTES = 8;
+/** How much is decrypted at a time, as Node holds the result of a call twice. */
+const PART_BYTES = 1024 * 1024;
 /** Takes half a second and 128 MiB for each guess. */
 const COST = { N: 2 ** 17, r: 8, p: 1, maxmem: 160 * 1024 * 1024 };
 const HEADER = /^mountaineer-backup (\d{1,9}) (?:([\w-]{22}) ([\w-]{16})\n$)?/;
@@ -38,10 +40,9 @@ export async function* sealBackup(content: Iterable<Buffer>, passphrase: string)
 export async function openBackup(bytes: Buffer, passphrase: string): Promise<Buffer> {
   const { header, salt, nonce } = headerOf(bytes);
   const key = await keyOf(passphrase, salt);
-  const end = header.length;
-  const bodyAt = end + LENGTH_BYTES + TAG_BYTES;
+  const bodyAt = header.length + LENGTH_BYTES + TAG_BYTES;
   if (bytes.length < bodyAt + TAG_BYTES) throw refused("it is cut short");
-  const length = opened(bytes.subarray(end, bodyAt), key, nonce, header);
+  const length = opened(bytes.subarray(header.length, bodyAt), key, nonce, header);
   if (length === null) throw refused("the passphrase is wrong, or the file's beginning was changed");
   const missing = Number(length.readBigUInt64BE()) + TAG_BYTES - (bytes.length - bodyAt);
   if (missing > 0) throw refused(`it is cut short: ${missing} bytes are missing`);
@@ -104,7 +105,9 @@ function* sealed(content: Iterable<Buffer>, key: Buffer, nonce: Buffer, header: 
 function opened(bytes: Buffer, key: Buffer, nonce: Buffer, header: Buffer): Buffer | null {
   const decipher = createDecipheriv("aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
   decipher.setAAD(header).setAuthTag(bytes.subarray(-TAG_BYTES));
-  const content = decipher.update(bytes.subarray(0, -TAG_BYTES));
+  const content = Buffer.allocUnsafe(bytes.length - TAG_BYTES);
+  for (let at = 0; at < content.length; at += PART_BYTES)
+    content.set(decipher.update(bytes.subarray(at, Math.min(at + PART_BYTES, content.length))), at);
   try {
     decipher.final();
     return content;

@@ -222,6 +222,11 @@ function grantedIn(content: HomeContent, config: MountaineerConfig): readonly (r
   const runs = [...(approvalsOf(content)?.entries ?? [])].filter(([, { state }]) => state === "runs");
   return [
     ...usersOf(config).map(({ name, token }) => [`the token of ${name}`, storedAs(token)] as const),
+    ...usersOf(config).flatMap(({ name, oldToken, oldUntil }) =>
+      oldToken && Date.parse(oldUntil ?? "") > systemClock.wallMs()
+        ? [[`the earlier token of ${name}`, storedAs(oldToken)] as const]
+        : [],
+    ),
     ...(typeof owner === "string" ? [["the management token", owner] as const] : []),
     ...grantsIn(content).map(([id, label]) => [`the program ${label} (${id})`, ""] as const),
     ...runs.map(([id, { whole }]) => [`the approval of ${id}`, JSON.stringify(whole)] as const),
