@@ -18,7 +18,7 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { openSealedFile } from "../secrets/sealed-file.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
-import { requireNotMoved } from "./backup-records.ts";
+import { requireNotMoved } from "./compose/backup-records.ts";
 import { type CheckedConfig, isTrustedKey, openCheckedConfig } from "./compose/checked-config.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";

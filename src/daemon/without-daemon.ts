@@ -24,7 +24,7 @@ import type { ShareView } from "../shares/engine/share-cycle.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
-import { requireNotMoved } from "./backup-records.ts";
+import { requireNotMoved } from "./compose/backup-records.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";

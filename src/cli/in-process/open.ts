@@ -57,7 +57,7 @@ export const loadPurge = () => import("../../daemon/purge.ts");
 export const loadBackup = () => import("../../daemon/backup/backup-home.ts");
 
 /** Loads the records of a home about its backups. */
-export const loadBackupRecords = () => import("../../daemon/backup-records.ts");
+export const loadBackupRecords = () => import("../../daemon/compose/backup-records.ts");
 
 /** Undoes or completes a restore that was killed. Resolves true if the home before is back. */
 export const endRestore = async (home: string): Promise<boolean> =>

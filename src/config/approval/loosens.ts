@@ -23,9 +23,10 @@ export function suspectBecause(
   before: Content,
   { isNewFile, isMovedIn }: Arrival,
 ): string | null {
-  const lost = loosens(before.tables, now.tables);
-  // A new file waits only if it loosens. One with a syntax error is refused anyway, with the place of the error.
-  if (isNewFile && (lost.length === 0 || now.tables === null)) return null;
+  // One with a syntax error is refused anyway, with the place of the error.
+  const lost = now.tables === null ? [] : loosens(before.tables, now.tables);
+  // A new file waits only if it loosens.
+  if (isNewFile && lost.length === 0) return null;
   if (isNewFile && isMovedIn && !mayBeCut(now.text, before.text)) return null;
   if (now.text.trim() === "") return before.text.trim() === "" ? null : "it was emptied";
   const sizes = `${now.text.length} of ${before.text.length} bytes`;

@@ -23,7 +23,7 @@ import { sessionKeyring } from "../../secrets/sealed-file.ts";
 import { sealingKeyName } from "../../secrets/sealing-key.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import type { Keyring } from "../../secrets/system-keyring.ts";
-import { recordBackup } from "../backup-records.ts";
+import { recordBackup } from "../compose/backup-records.ts";
 import { backedUp, SEALED_NAMES } from "../home-files.ts";
 import { mountedPaths, mountsIn } from "../purge.ts";
 import { BEGIN, openBackup, readBackupFile, refused, sealBackup } from "./backup-file.ts";

@@ -10,7 +10,7 @@ import { inputsOf, planBackend } from "../../registry/registry-plan.ts";
 import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
-import { lastBackup } from "../backup-records.ts";
+import { lastBackup } from "../compose/backup-records.ts";
 import { foundServers } from "../compose/found-servers.ts";
 import { openHomeSecrets } from "../compose/home-secrets.ts";
 import { openFirstContact } from "./first-contact.ts";

@@ -2,10 +2,10 @@
 // elsewhere, that its daemon starts again only when a person says so.
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
-import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
-import { jsonObject } from "../runtime/text/json-object.ts";
-import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { isoTime, systemClock } from "../../runtime/time/clock.ts";
 
 const pathIn = (home: string, kind: "backup" | "moved"): string => join(home, `${kind}.json`);
 
