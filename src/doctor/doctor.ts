@@ -63,10 +63,9 @@ async function foresee(
   const environment = process.env;
   const secrets = homeSecrets({ home, environment, clock: systemClock, logger: noopLogger });
   const bound = await secrets.bind(snapshot, signal);
-  const { values } = secrets;
   const found = [
-    ...bound.config.shares.flatMap((share) => missingPassword(share, values)),
-    ...(await foreseeGateway({ snapshot: bound, environment, values, daemon, signal })),
+    ...bound.config.shares.flatMap((share) => missingPassword(share, secrets.values)),
+    ...(await foreseeGateway({ snapshot: bound, environment, values: secrets.values, daemon, signal })),
   ];
   return found.filter(({ severity }) => severity === "error" || severity === "warning");
 }
@@ -132,9 +131,10 @@ async function examineAll(
       part("credentials", signal, async () => examineSecretNames(context)),
       verified,
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
-      part("shares", signal, async () =>
-        examineReadAhead(await parts.mountTable.read(clock.monotonicMs()), "/sys/class/bdi"),
-      ),
+      part("shares", signal, async () => {
+        const root = await parts.prober.realPath(snapshot?.config.global.mountRoot ?? "/", 1_000);
+        return examineReadAhead(await parts.mountTable.read(clock.monotonicMs()), root, "/sys/class/bdi");
+      }),
       part("home", signal, () => examinePrivatePaths(context)),
       part("gateway", signal, () => examineGateway(context)),
       part("fleet", signal, () => examineFleet(context)),

@@ -9,6 +9,7 @@ import { reportedConfig, unreportedValues } from "../config/edit/report-config.t
 import { findHomeContext, locateConfig } from "../config/home-context.ts";
 import { parseConfig } from "../config/read/load.ts";
 import { secretUses } from "../config/read/secret-uses.ts";
+import { SECTIONS } from "../config/schema/schema.ts";
 import { shownText } from "../config/shown-values.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-settings.ts";
@@ -90,8 +91,7 @@ export async function reportText({
     }
     for (const [key, value] of Object.entries(secrets.values))
       if (key.startsWith(storedKey("user:"))) redaction.redact(value ?? "");
-    const unreported = unreportedValues(known.config.backends).filter(isDistinct);
-    for (const value of unreported) redaction.redact(value);
+    for (const value of unreportedValues(known.config.backends).filter(isDistinct)) redaction.redact(value);
   }
   const clean = redaction.clean(text);
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, homeContext.userHome);
@@ -143,10 +143,13 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
     labels.set(found.toLowerCase(), label);
     return label;
   };
+  // Values that the file's keys know, such as `type = "local"`, are not replaced.
+  const choices = SECTIONS.flatMap(({ keys, keyDoc }) => keys.flatMap((key) => keyDoc(key).choices ?? []));
   const names = new Map<string, string>();
   const name = (found: string | null, kind: string): void => {
     // Replacing shorter names would damage other words.
-    if (found !== null && found.length > 2 && !names.has(found)) names.set(found, kind);
+    if (found !== null && found.length > 2 && !choices.includes(found) && !names.has(found))
+      names.set(found, kind);
   };
   for (const share of config?.shares ?? []) {
     for (const { host } of Object.values(share.routes)) {
@@ -159,7 +162,8 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
     for (const user of auth.users) name(user.name, "user");
   }
   for (const host of hostsOfAddresses(config)) name(host, "host");
-  name(loginName(), "user");
+  const login = valueOr(() => userInfo().username, null);
+  name(login, "user");
   let clean = text.replaceAll(userHome, "~");
   for (const [found, kind] of [...names].sort(([a], [b]) => b.length - a.length)) {
     const pattern = new RegExp(
@@ -184,18 +188,12 @@ function isPlain(address: string): boolean {
   return address.startsWith("127.") || address === "0.0.0.0" || address.startsWith("255.");
 }
 
-function loginName(): string | null {
-  return valueOr(() => userInfo().username, null);
-}
-
 async function versionOf(program: string, option: string, signal: AbortSignal): Promise<string> {
   try {
-    const { stdout, stderr } = await runCommand(program, [option], {
-      deadlineMs: VERSION_DEADLINE_MS,
-      signal,
-    });
+    const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
+    const { stdout, stderr } = await runCommand(program, [option], limits);
     const lines = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
-    return `${program}: ${lines.find((line) => /\d\.\d/.test(line))?.trim() ?? "no version"}`;
+    return `${program}: ${lines.find((line) => /\d\.\d|"version"/.test(line))?.trim() ?? "no version"}`;
   } catch (error) {
     signal.throwIfAborted();
     return errorText(error);

@@ -240,7 +240,8 @@ test("a clock that went back is recognized by the dates of written files", async
   assert.deepEqual(codes([await examineClock(home, createManualClock(0))]), ["clock_wrong"]);
 });
 
-const REPORTED = `[[shares]]
+const REPORTED = `incoming_auth = { type = "local", token = "\${TOKEN}" }
+[[shares]]
 name = "CORE"
 thunderbolt_host = "10.10.10.1"
 fallback_host = "nas.example"
@@ -273,7 +274,7 @@ test("a report without names still distinguishes hosts and users", async () => {
   assert.ok(loaded.ok);
   const text = `annabel at nas.example (192.168.1.20:445: refused), NAS.EXAMPLE again, 192.168.1.20, 192.168.1.21
 /home/annabel/Shares fe80::1%en0 2001:db8:0:0:0:0:0:1 ::1 127.0.0.1 12:35:54 at 2026-11-20T12:35:54.986Z aa:bb:cc:dd:ee:ff
-annabels is another word; version 1.60.1-DEV; far.example is refused, and so is otlp.example`;
+annabels is another word; version 1.60.1-DEV; far.example is refused, and so is otlp.example; type = "local"`;
   const clean = withoutNames(text, loaded.snapshot.config, place.userHome);
   assert.doesNotMatch(clean, /annabel\b|(?:nas|far|otlp)\.example|192\.168|fe80|2001:db8|aa:bb/i);
   const [, host, address, hostAgain, addressAgain, other] =
@@ -289,6 +290,7 @@ annabels is another word; version 1.60.1-DEV; far.example is refused, and so is 
     "12:35:54 at 2026-11-20T12:35:54.986Z",
     "annabels is",
     "1.60.1-DEV",
+    'type = "local"',
   ])
     assert.ok(clean.includes(kept), `${kept}: ${clean}`);
 });
@@ -375,12 +377,15 @@ test("the doctor reports how much the kernel reads ahead on a mount, and whether
   const devices = await temporaryFolder(t);
   await mkdir(join(devices, "0:57"));
   await writeFile(join(devices, "0:57/read_ahead_kb"), "1024\n", { mode: 0o444 });
+  const options = [`user_id=${process.getuid?.()}`];
   const mounts = [
-    { type: "fuse.mountaineer-fs", path: "/mnt/CORE", deviceMinor: 57 },
-    { type: "fuse.mountaineer-fs", path: "/mnt/ENDED", deviceMinor: 58 },
-    { type: "fuse.sshfs", path: "/mnt/other", deviceMinor: 57 },
+    { type: "fuse.mountaineer-fs", path: "/mnt/CORE", options, deviceMinor: 57 },
+    { type: "fuse.mountaineer-fs", path: "/mnt/4", options: ["user_id=4"], deviceMinor: 57 },
+    { type: "fuse.mountaineer-fs", path: "/home2/CORE", options, deviceMinor: 57 },
+    { type: "fuse.mountaineer-fs", path: "/mnt/ENDED", options, deviceMinor: 58 },
+    { type: "fuse.sshfs", path: "/mnt/CORE", options, deviceMinor: 57 },
   ];
-  const [found, ...others] = await examineReadAhead(mounts, devices);
+  const [found, ...others] = await examineReadAhead(mounts, "/mnt", devices);
   // Root may write it in any case.
   const [code, more] =
     process.getuid?.() === 0 ? ["read_ahead", ""] : ["read_ahead_fixed", ", whatever its route"];
