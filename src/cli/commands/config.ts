@@ -221,7 +221,7 @@ const configRollbackCommand = command("config rollback", {
   takesUrl: true,
   summary: "restore an accepted configuration, as a whole",
   description:
-    "A rollback can be undone. 0 restores the running configuration over a faulty or missing file. At a terminal it shows the difference and asks.",
+    "A rollback can be undone. 0 restores the running configuration over a missing file, or a faulty one, which it keeps with `.set-aside` after its name. At a terminal it shows the difference and asks.",
   examples: {
     "mountaineer config rollback": "undo the last change",
     "mountaineer config rollback 0 --yes": "back to the running configuration, without a question",

@@ -25,9 +25,8 @@ export function suspectBecause(
 ): string | null {
   // One with a syntax error is refused anyway, with the place of the error.
   const lost = now.tables === null ? [] : loosens(before.tables, now.tables);
-  // A new file waits only if it loosens.
-  if (isNewFile && lost.length === 0) return null;
-  if (isNewFile && isMovedIn && !mayBeCut(now.text, before.text)) return null;
+  // A new file waits only if it loosens; one that was moved in whole does not.
+  if (isNewFile && (lost.length === 0 || (isMovedIn && !mayBeCut(now.text, before.text)))) return null;
   if (now.text.trim() === "") return before.text.trim() === "" ? null : "it was emptied";
   const sizes = `${now.text.length} of ${before.text.length} bytes`;
   if (endsInside(now.text, before.text)) return `it ends inside a line, after ${sizes}`;

@@ -36,7 +36,8 @@ export async function whySuspect(
   if (isNewFile && realPath !== null && realPath !== newest.realPath) return null;
   const contentOf = async (content: Uint8Array) => {
     const read = await readTables(content, path, configFormat(path));
-    return { text: Buffer.from(content).toString("latin1"), tables: read.ok ? read.value : null };
+    const isComplete = read.ok && !read.parsed.incomplete;
+    return { text: Buffer.from(content).toString("latin1"), tables: isComplete ? read.value : null };
   };
   const arrival = { isNewFile, isMovedIn };
   const why = suspectBecause(await contentOf(bytes), await contentOf(newest.bytes), arrival);

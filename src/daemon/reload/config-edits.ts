@@ -11,6 +11,7 @@ import { loadConfigInChild, saveConfigInChild } from "../../config/worker/load-i
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { NO_CHANGES } from "../../sync/config-steps.ts";
@@ -66,14 +67,14 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   };
 
   /**
-   * Records the file's content if it was not applied yet, because replacing the file would lose it. Half a file is not
-   * recorded: as the newest entry it would run at the next start if the edit broke off.
+   * Records the file's content if it was not applied yet, because replacing the file would lose it. A file with errors, or
+   * half of one, is kept next to it: as the newest entry it would run at the next start if the edit broke off.
    */
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
     const request = { path, homeContext, content, writeStarter: false, inode: null };
     const { loaded, held: suspect } = await loadConfigInChild(request, { clock, signal, startReader });
-    if (!loaded.ok || suspect !== null) return;
+    if (!loaded.ok || suspect !== null) return writeDurably(`${path}.set-aside`, bytes, { mode: 0o600 });
     const { sha256, format } = loaded.snapshot;
     await history.record({ bytes, sha256, format, source: "file", summary: "found in the file" });
   };
@@ -94,12 +95,8 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const baseSha256 = expectedSha256 ?? beforeSha256;
       const base = { baseSha256, known: known(), keepsEntries };
       const request = { kind: "replace", path, homeContext, content, ...base } as const;
-      return applySaved(
-        await saveConfigInChild(request, { clock, signal, startReader }),
-        source,
-        turn,
-        editor,
-      );
+      const saved = await saveConfigInChild(request, { clock, signal, startReader });
+      return applySaved(saved, source, turn, editor);
     };
     const isCurrent = expectedSha256 === null || expectedSha256 === beforeSha256;
     // An empty file need not be kept in the history.

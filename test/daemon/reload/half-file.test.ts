@@ -245,10 +245,13 @@ test("B12 a suspect file is not edited, and a rollback restores its last content
   });
   await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(path, "utf8"), before);
+  assert.equal(await readFile(`${path}.set-aside`, "utf8"), before.slice(0, 3_000));
   assert.equal(control.sync().last_error, null);
   // As the newest of the history, the half would run at the next start if the rollback broke off.
   const { entries } = await control.history();
   assert.deepEqual([...new Set(entries.map(({ sha256 }) => sha256))], [sha256Of(before)]);
+  await writeFile(path, `${before}[backends.next\n`);
+  await eventually(() => control.sync().last_error?.reason.includes("a table's header without its end"));
 });
 
 test("B12 a reload that finds an unnoticed half file suspects it, and the next reload confirms it", async (t) => {
