@@ -57,29 +57,36 @@ func (n *node) confirmDeletion(ctx context.Context, name string, listed fileInfo
 type deletion int
 
 const (
-	noDeletion      deletion = iota // the name was not removed here, or the server has it again
-	deletionPending                 // another client has it open
+	noDeletion      deletion = iota // the name was not removed, or the server has it again
+	deletionPending                 // another client has it open, or it has just closed it
 	deletionDone                    // the name has become free since it was last asked for
 )
 
-// deletionOf asks the server about that name.
-func (n *node) deletionOf(ctx context.Context, name string) deletion {
+// deletionOf asks the server about that name, after its creation has failed with that error. It may also have been removed on another machine, or by
+// another spelling.
+func (n *node) deletionOf(ctx context.Context, name string, failed error) deletion {
 	f := &n.names
 	f.mu.Lock()
-	_, ok := f.removed[name]
+	_, isOurs := f.removed[name]
 	f.mu.Unlock()
-	if !ok {
+	wasPending := smb.StatusOf(failed) == deletePending
+	if !isOurs && !wasPending {
 		return noDeletion
 	}
 	_, err := atName(ctx, n, name, reading, statAt)
-	if smb.StatusOf(err) == deletePending {
+	switch {
+	case smb.StatusOf(err) == deletePending:
 		return deletionPending
-	}
-	f.forgetRemoved(name)
-	if isAbsent(err) {
+	case err == nil:
+		f.forgetRemoved(name)
+		return noDeletion
+	case !isAbsent(err):
+		return noDeletion
+	case isOurs:
+		f.forgetRemoved(name)
 		return deletionDone
 	}
-	return noDeletion
+	return deletionPending
 }
 
 // deletionsIn lists the folder n: its removal waits only for names that were removed here, if nothing else is left in it.
@@ -122,7 +129,7 @@ func retryWhilePending[T any](ctx context.Context, change func() (T, error), blo
 
 // createOnceFree runs create, which creates that name in the folder n, once the name is free.
 func createOnceFree[T any](ctx context.Context, n *node, name string, create func() (T, error)) (T, error) {
-	return retryWhilePending(ctx, create, func(error) deletion { return n.deletionOf(ctx, name) })
+	return retryWhilePending(ctx, create, func(err error) deletion { return n.deletionOf(ctx, name, err) })
 }
 
 // removeOnceEmpty runs remove, which removes that folder (or a file), once no removed name is left in it.

@@ -8,6 +8,7 @@ import (
 
 	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
+	"mountaineer/mount/fs/smb"
 )
 
 const renameNoReplace = 1
@@ -124,9 +125,21 @@ func moveOn(t client.Attempt, from, to string, isReplacing bool, tried *node) er
 			return err
 		}
 	}
-	err := t.Share.Move(from, to, isReplacing)
+	err := t.Share.Move(from, to, false)
+	if isReplacing && isTaken(err) {
+		err = replaceOn(t, from, to)
+	}
 	if tried != nil && isAbsent(err) {
 		return isMoved()
 	}
 	return err
+}
+
+// replaceOn renames from to to, where there is another file. If that is only waiting for its deletion, Samba would also replace it, and then delete the
+// new file by its name when another client closes the old one.
+func replaceOn(t client.Attempt, from, to string) error {
+	if _, err := statAt(t, to); smb.StatusOf(err) == deletePending {
+		return err
+	}
+	return t.Share.Move(from, to, true)
 }
