@@ -89,21 +89,32 @@ func (n *node) deletionOf(ctx context.Context, name string, failed error) deleti
 	return deletionPending
 }
 
-// deletionsIn lists the folder n: its removal waits only for names that were removed here, if nothing else is left in it.
+// deletionsIn lists the folder n: its removal waits only for names that were removed here, if nothing else is left in it. deletionDone: it is empty.
 func (n *node) deletionsIn(ctx context.Context) deletion {
 	all, err := atPath(ctx, n, reading, func(t client.Attempt, path string) ([]fileInfo, error) { return listAll(t, path, changedAtMost) })
-	if err != nil {
+	switch {
+	case err != nil || !n.hasRemovedAll(all):
 		return noDeletion
+	case len(all) == 0:
+		return deletionDone
+	case n.confirmDeletion(ctx, n.share.mapping.fromServer(all[0].stat.FileName), all[0], reading):
+		return deletionPending
 	}
+	// Another file has its name and its number.
+	return noDeletion
+}
+
+// hasRemovedAll: all of these files of the folder n were removed here.
+func (n *node) hasRemovedAll(listed []fileInfo) bool {
 	f := &n.names
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, each := range all {
+	for _, each := range listed {
 		if id, ok := f.removed[n.share.mapping.fromServer(each.stat.FileName)]; !ok || id != each.stat.FileId {
-			return noDeletion
+			return false
 		}
 	}
-	return deletionPending
+	return true
 }
 
 // retryWhilePending calls change, and calls it again as long as it fails because of a deletion. blockedBy says which one its error is due to.
@@ -134,11 +145,15 @@ func createOnceFree[T any](ctx context.Context, n *node, name string, create fun
 
 // removeOnceEmpty runs remove, which removes that folder (or a file), once no removed name is left in it.
 func removeOnceEmpty(ctx context.Context, folder *node, remove func() error) error {
+	wasEmpty := false
 	_, err := retryWhilePending(ctx, func() (struct{}, error) { return struct{}{}, remove() }, func(err error) deletion {
-		if folder == nil || errnoOf(err) != syscall.ENOTEMPTY {
+		// What is left in an empty folder is not listed (Samba's veto files): no wait ends that.
+		if folder == nil || errnoOf(err) != syscall.ENOTEMPTY || wasEmpty {
 			return noDeletion
 		}
-		return folder.deletionsIn(ctx)
+		deletion := folder.deletionsIn(ctx)
+		wasEmpty = deletion == deletionDone
+		return deletion
 	})
 	return err
 }

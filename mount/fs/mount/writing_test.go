@@ -264,6 +264,24 @@ func TestARemovedNameIsFreeOnceAnotherClientClosesIt(t *testing.T) {
 	}
 }
 
+// F5: a removal does not wait for what no wait removes: a file that is never listed, or one with the name and the number of a removed one.
+func TestTheRemovalOfAFolderThatIsNotEmptyFailsAtOnce(t *testing.T) {
+	m := newMount(t, patient, rig.PerShare("veto files = /veto/"))
+	m.put("folder/veto", 1)
+	m.put("other/file", 1)
+	rig.Must(t, os.Link(m.Theirs("other/file"), m.Theirs("second")))
+	_, err := os.Stat(m.here("other/file"))
+	rig.Must(t, err)
+	rig.Must(t, os.Remove(m.here("other/file")))
+	rig.Must(t, os.Rename(m.Theirs("second"), m.Theirs("other/file")))
+	for _, name := range []string{"folder", "other"} {
+		began := time.Now()
+		if err := os.Remove(m.here(name)); !errors.Is(err, syscall.ENOTEMPTY) || time.Since(began) > deletedWithin/2 {
+			t.Errorf("%s: %v after %v", name, err, time.Since(began))
+		}
+	}
+}
+
 // A18: a program on this machine that has read only one name of a folder does not keep it open.
 func TestTheNameOfAFolderThatIsBeingReadIsFreeOnceRemoved(t *testing.T) {
 	m := newMount(t, patient)
