@@ -46,11 +46,21 @@ func (n *node) confirmDeletion(ctx context.Context, name string, listed fileInfo
 	if !ok || id != listed.stat.FileId {
 		return false
 	}
-	_, err := atName(ctx, n, name, use, statAt)
+	err := n.askName(ctx, name, use)
 	if err == nil {
 		n.names.forgetRemoved(name)
 	}
 	return smb.StatusOf(err) == deletePending || isAbsent(err)
+}
+
+// askName asks the server about that name. Not as atName, which waits for renames and removals in flight: the caller may be one of them.
+func (n *node) askName(ctx context.Context, name string, use client.Needs) error {
+	path, err := n.pathOfName(name)
+	if err != nil {
+		return err
+	}
+	_, err = client.Do(ctx, n.share.client, use, func(t client.Attempt) (fileInfo, error) { return statAt(t, path) }, nil)
+	return err
 }
 
 // deletion is how far the server is with a name that was removed here.
@@ -73,7 +83,7 @@ func (n *node) deletionOf(ctx context.Context, name string, failed error) deleti
 	if !isOurs && !wasPending {
 		return noDeletion
 	}
-	_, err := atName(ctx, n, name, reading, statAt)
+	err := n.askName(ctx, name, reading)
 	switch {
 	case smb.StatusOf(err) == deletePending:
 		return deletionPending
@@ -91,7 +101,11 @@ func (n *node) deletionOf(ctx context.Context, name string, failed error) deleti
 
 // deletionsIn lists the folder n: its removal waits only for names that were removed here, if nothing else is left in it. deletionDone: it is empty.
 func (n *node) deletionsIn(ctx context.Context) deletion {
-	all, err := atPath(ctx, n, reading, func(t client.Attempt, path string) ([]fileInfo, error) { return listAll(t, path, changedAtMost) })
+	path, err := n.serverPath()
+	if err != nil {
+		return noDeletion
+	}
+	all, err := query(ctx, n.share, func(t client.Attempt) ([]fileInfo, error) { return listAll(t, path, changedAtMost) })
 	switch {
 	case err != nil || !n.hasRemovedAll(all):
 		return noDeletion

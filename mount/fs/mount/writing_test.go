@@ -282,6 +282,20 @@ func TestTheRemovalOfAFolderThatIsNotEmptyFailsAtOnce(t *testing.T) {
 	}
 }
 
+// A11: a failed rename onto a name that was removed and is free by now does not wait for itself.
+func TestARenameOntoARemovedNameEndsIfItFails(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.here("target"), "text")
+	rig.Must(t, os.Remove(m.here("target")))
+	end := m.share.renames.begin()
+	late := time.AfterFunc(2*time.Second, end)
+	if is := m.share.root.deletionOf(t.Context(), "target", syscall.EIO); is != deletionDone || !late.Stop() {
+		t.Errorf("%v, or too late", is)
+	} else {
+		end()
+	}
+}
+
 // A18: a program on this machine that has read only one name of a folder does not keep it open.
 func TestTheNameOfAFolderThatIsBeingReadIsFreeOnceRemoved(t *testing.T) {
 	m := newMount(t, patient)
