@@ -161,7 +161,7 @@ func createOnceFree[T any](ctx context.Context, n *node, name string, create fun
 func removeOnceEmpty(ctx context.Context, folder *node, remove func() error) error {
 	wasEmpty := false
 	_, err := retryWhilePending(ctx, func() (struct{}, error) { return struct{}{}, remove() }, func(err error) deletion {
-		// What is left in an empty folder is not listed (Samba's veto files): no wait ends that.
+		// The server does not list all files (Samba's veto files): no wait empties such a folder.
 		if folder == nil || errnoOf(err) != syscall.ENOTEMPTY || wasEmpty {
 			return noDeletion
 		}
