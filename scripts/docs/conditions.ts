@@ -36,6 +36,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   config_failed: "a part of a valid file could not be applied",
   config_unreadable: "the file cannot be read",
   config_missing: "the file is gone; the loaded configuration keeps running",
+  home_moved: "the home was moved by a backup: `mountaineer up` asks before it starts",
   config_second: "a second configuration file is in the home; the next start would be refused",
   config: "a setting is allowed, but probably an error",
   sync_stopped: 'a reload failed with `[sync].on_failure = "stop"`: the file is no longer watched',

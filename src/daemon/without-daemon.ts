@@ -24,7 +24,7 @@ import type { ShareView } from "../shares/engine/share-cycle.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
-import { requireNotMoved } from "./compose/backup-records.ts";
+import { moveOf, requireNotMoved } from "./compose/backup-records.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
@@ -35,7 +35,7 @@ import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePaths, requirePrivateHere } from "./compose/private-paths.ts";
 import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
-import type { DaemonCondition } from "./conditions/condition-rows.ts";
+import { DAEMON_CONDITIONS, type DaemonCondition } from "./conditions/condition-rows.ts";
 import { aliasStatuses, openAliasControl } from "./control/alias-control.ts";
 import { idleGatewayStatus, withWaiting } from "./control/gateway-status.ts";
 import { configWarningConditions, unconfiguredConditions } from "./control/global-conditions.ts";
@@ -106,8 +106,10 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     signal.throwIfAborted();
     return part;
   };
+  const moved = await moveOf(options.home);
   const conditions = async (): Promise<Condition[]> =>
     [
+      ...(moved === null ? [] : [{ ...DAEMON_CONDITIONS.home_moved(moved), since: startedAt }]),
       ...configWarningConditions(snapshot),
       ...approvalStore.conditions(),
       ...(await (await shares()).conditions()),

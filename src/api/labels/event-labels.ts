@@ -196,6 +196,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     `${entryOf(fields)} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
   ],
   "config.applied": null,
+  "config error cleared": rendered("good", "The configuration file is in use again"),
   "config.rejected": rendered("bad", "The configuration was rejected"),
   "config.entry_waits": (fields) => ["warning", `Waits for approval: ${textOf(fields["summary"])}`],
   "config.entry_approved": (fields) => ["good", `Approved: ${textOf(fields["summary"])}`],

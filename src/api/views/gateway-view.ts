@@ -27,6 +27,7 @@ import {
   factLines,
   hanging,
   INDENT,
+  isUnsaid,
   marked,
   nameColumns,
   type StatusViewOptions,
@@ -135,20 +136,14 @@ function backendHead(backend: BackendStatus, nameWidth: number, { paint, width }
 function backendTroubles(backend: BackendStatus, view: View): string[] {
   const { paint } = view;
   const lines: string[] = [];
-  const isCovered = (trouble: string): boolean =>
-    backend.conditions.some(({ title }) => title.includes(trouble));
   if (backend.enabled && backend.phase !== "Ready") {
-    const reason = backend.reason === null || isCovered(backend.reason) ? null : printable(backend.reason);
+    const reason = isUnsaid(backend.reason, backend.conditions) ? printable(backend.reason) : null;
     const why = [reason, retryText(backend, view.now)].filter((part) => part !== null);
     if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
   }
   const waiting = waitingText(backend);
   if (waiting !== null) lines.push(...marked(paint.symbols.warning, waiting, INDENT, paint.yellow, view));
-  if (
-    backend.last_error !== null &&
-    backend.last_error !== backend.reason &&
-    !isCovered(backend.last_error)
-  ) {
+  if (backend.last_error !== backend.reason && isUnsaid(backend.last_error, backend.conditions)) {
     const error = `last error: ${printable(backend.last_error)}`;
     const [mark, paintError] =
       backend.phase === "Ready"

@@ -27,6 +27,7 @@ import {
   factLines,
   hintLines,
   INDENT,
+  isUnsaid,
   labelled,
   marked,
   nameColumns,
@@ -158,7 +159,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   const window = recoveryWindow(share, view.global, now);
   if (window !== null) lines.push(...text(window.text, INDENT, view).map(paint.cyan));
   lines.push(...overrideLines(share, view));
-  if (share.last_error !== null) {
+  if (isUnsaid(share.last_error, share.conditions)) {
     lines.push(
       ...marked(paint.symbols.bad, `last error: ${printable(share.last_error)}`, INDENT, paint.red, view),
     );

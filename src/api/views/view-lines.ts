@@ -59,6 +59,11 @@ export function conditionLines(conditions: readonly Condition[], indent: string,
   ]);
 }
 
+/** Whether no condition says `trouble` already. */
+export function isUnsaid(trouble: string | null, conditions: readonly Condition[]): trouble is string {
+  return trouble !== null && !conditions.some(({ title }) => title.includes(trouble));
+}
+
 /** How what is neither good nor bad is marked. */
 export function infoPaint({ symbols, cyan }: Paint) {
   return { mark: symbols.info, style: cyan };

@@ -5,6 +5,7 @@ import {
   conditionLines,
   hanging,
   INDENT,
+  isUnsaid,
   type StatusViewOptions,
   text,
   unbroken,
@@ -29,11 +30,11 @@ export function renderWhy(all: readonly Why[], decides: boolean, options: Status
 }
 
 /** The rule in force, and below it each rule that takes no step. */
-export function ruleLines({ rule, why, passed_over: rules }: Why, view: View): string[] {
+export function ruleLines({ rule, why, passed_over: rules, conditions }: Why, view: View): string[] {
   const passedOver = rules.filter((one) => one.why !== why || one.until !== null);
   const width = passedOver.reduce((most, one) => Math.max(most, columns(printable(one.rule))), 0);
   return [
-    ...text(unbroken(`${rule}: ${why}`), "  ", view),
+    ...text(isUnsaid(why, conditions) ? unbroken(`${rule}: ${why}`) : rule, "  ", view),
     ...(passedOver.length === 0 ? [] : [view.paint.dim("  not now:")]),
     ...passedOver.flatMap((one) => {
       const lead = `${INDENT}${padded(printable(one.rule), width)}  `;

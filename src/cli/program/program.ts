@@ -81,6 +81,8 @@ export function createProgram(
     .option("--config <file>", "use this configuration file (TOML or YAML) instead of the home's")
     .configureHelp({
       showGlobalOptions: true,
+      // Not those of a command that others are below: they are not theirs.
+      visibleGlobalOptions: (command) => (command === program ? [] : [...program.options]),
       subcommandTerm: termOf,
       formatItem: itemOf,
       minWidthToWrap: NARROWEST,

@@ -54,7 +54,7 @@ export async function backUpHome(
       paint,
       `${printable(file)}: ${pluralize(made.files, "file")} of ${printable(home)}, ${bytesText(made.bytes)}`,
     ),
-    ...(given.stop ? ["  the daemon is stopped; mountaineer up starts it again"] : []),
+    ...(given.stop ? ["  the home is stopped to be moved; mountaineer up asks before it starts"] : []),
     "  without the passphrase, it cannot be read, not even by you",
   ]);
   return 0;
@@ -68,11 +68,11 @@ export async function restoreHome(
   const { home, prompt, signal } = context;
   if (prompt === null)
     throw new MountaineerError("usage", "a restore asks at a terminal whether what is in the backup may run");
+  const { openRestore, requireFree } = await loadBackup();
+  const folders = { home, userHome: findHomeContext(process.env).userHome, replaces: given.replace };
+  await requireFree(folders);
   const passphrase = await passphraseOf(context, given.passphraseFile, false);
-  const { openRestore } = await loadBackup();
-  const { userHome } = findHomeContext(process.env);
-  const file = resolve(given.file);
-  const plan = await openRestore({ home, userHome, file, passphrase, replaces: given.replace, signal });
+  const plan = await openRestore({ ...folders, file: resolve(given.file), passphrase, signal });
   const mode = await shown(plan.report, context, () => modeFrom(prompt));
   if (mode === null) {
     context.notify("nothing was changed");
@@ -131,10 +131,7 @@ async function modeFrom(prompt: NonNullable<CommandContext["prompt"]>): Promise<
 
 async function passphraseOf(context: CommandContext, file: string | null, isNew: boolean): Promise<string> {
   if (file === null && !context.stdin.isTTY)
-    throw new MountaineerError(
-      "usage",
-      "there is no terminal to ask for the passphrase: give --passphrase-file",
-    );
+    throw new MountaineerError("usage", "no terminal asks for the passphrase: give --passphrase-file");
   const typed =
     file === null
       ? await promptSecret("Passphrase (not shown): ", context)

@@ -241,17 +241,9 @@ function peopleWarnings({
         (name) => !/[*?[\\]/.test(name) && known[key]?.includes(name) === false && !name.includes("@"),
       );
       if (missing.length === 0) continue;
-      const who =
-        key === "backends"
-          ? "no server has this name"
-          : key === "users"
-            ? "no user has this name"
-            : "no user has it";
-      warn(
-        `authorization.policies[${index}].${key}`,
-        `${missing.map(quoted).join(", ")}: ${who}`,
-        "correct it, or remove it",
-      );
+      const who = `no ${key === "backends" ? "server" : "user"} has ${key === "roles" ? "it" : "this name"}`;
+      const names = missing.map(quoted).join(", ");
+      warn(`authorization.policies[${index}].${key}`, `${names}: ${who}`, "correct it, or remove it");
     }
   }
   const isOpen =

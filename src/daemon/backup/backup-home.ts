@@ -81,6 +81,8 @@ interface RestoreOptions extends FileOptions {
   readonly replaces: boolean;
 }
 
+type Replacing = Omit<RestoreOptions, "file" | "passphrase" | "signal">;
+
 /**
  * Reads a backup, and writes nothing until `restore` is called. Rejects with `backup_refused`, `path_taken` if the home is not
  * empty and is not to be replaced, `already_running`, `share_busy`.
@@ -107,7 +109,8 @@ export async function openRestore(options: RestoreOptions) {
 /** The folder has at most a lock, files of others, or a home. */
 type Present = "nothing" | "files" | "home";
 
-async function requireFree({ home, userHome, replaces }: RestoreOptions): Promise<Present> {
+/** Rejects as `openRestore` does for a home that cannot be restored into. */
+export async function requireFree({ home, userHome, replaces }: Replacing): Promise<Present> {
   if (!(await entryExists(home))) return "nothing";
   const taken = (why: string, hint: string) => new MountaineerError("path_taken", `${home} ${why}`, { hint });
   if (!(await lstat(home)).isDirectory())

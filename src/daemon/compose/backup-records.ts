@@ -27,16 +27,18 @@ export async function lastBackup(home: string): Promise<string | null> {
 
 export const markMoved = (home: string, file: string): Promise<void> => write(home, "moved", file);
 
+/** Says that `backup --stop` has taken the home elsewhere; null: it has not. */
+export async function moveOf(home: string): Promise<string | null> {
+  const text = await readIfPresent(pathIn(home, "moved"));
+  const { time, file } = jsonObject(text ?? "") ?? {};
+  return text === null ? null : `${home} was moved with the backup ${String(file)}, at ${String(time)}`;
+}
+
 /** Rejects with `home_moved`. */
 export async function requireNotMoved(home: string): Promise<void> {
-  const text = await readIfPresent(pathIn(home, "moved"));
-  if (text === null) return;
-  const { time, file } = jsonObject(text) ?? {};
-  throw new MountaineerError(
-    "home_moved",
-    `${home} was moved with the backup ${String(file)}, at ${String(time)}`,
-    { hint: "if it was not restored elsewhere, mountaineer up starts it again" },
-  );
+  const moved = await moveOf(home);
+  if (moved !== null)
+    throw new MountaineerError("home_moved", moved, { hint: "at a terminal, mountaineer up asks first" });
 }
 
 export async function forgetMove(home: string): Promise<void> {

@@ -36,6 +36,7 @@ export const DAEMON_CONDITIONS = {
   ...conditionRows("warning", {
     /** A setting that is allowed, but probably an error. */
     config: (path: string, text: string, hint: string | null) => [`${path}: ${text}`, hint, path],
+    home_moved: (moved: string) => [moved, "It is stopped; `mountaineer up` asks before it starts."],
     config_missing: (path: string) => [
       `${path} is not there; the configuration that was loaded from it keeps running`,
       "mountaineer config rollback 0",

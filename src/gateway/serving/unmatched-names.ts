@@ -85,9 +85,12 @@ function checkPolicies(known: Known): void {
   const { config, owners, catalog, servers, narrowed, passesTo, areRead, check } = known;
   const { incomingAuth: auth } = config;
   const users = "users" in auth ? auth.users : [];
-  // Issuers give any role.
+  // Issuers give any role. Names without wildcards are compared with the users' roles when the file is read.
   const given = ["anonymous", "fleet", "owner", ...users.flatMap(({ roles }) => roles)];
-  const isRole = (pattern: string): boolean => "tokens" in auth || given.some(compileGlobs([pattern]));
+  const isRole = (pattern: string): boolean =>
+    "tokens" in auth ||
+    ("users" in auth && literalOf(pattern) !== null) ||
+    given.some(compileGlobs([pattern]));
   const isMethod = (pattern: string): boolean =>
     [...METHODS].some(compileGlobs([pattern])) ||
     (!isOfSpecification(pattern.toLowerCase()) && passesTo(pattern) !== null);

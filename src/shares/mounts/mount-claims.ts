@@ -2,7 +2,7 @@
 // mount at a path.
 import { lstat, mkdir, open, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText } from "../../runtime/errors.ts";
+import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { beginExclusive, type ExclusiveFileLock } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -89,7 +89,7 @@ async function claimsFolder(): Promise<string> {
   const isOfUser = (await lstat(own).catch(() => null))?.uid === uid;
   const usual = isOfUser ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
   const folder = uid === 0 ? "/var/run/mountaineer" : usual;
-  await mkdir(folder, { mode: 0o700 }).catch(() => {});
+  await mkdir(folder, { mode: 0o700 }).catch(recoverFrom("EEXIST", undefined));
   const found = await lstat(folder);
   const isOwn = found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0;
   if (!isOwn) throw new Error(`${folder} must belong to this user, with mode 0700`);
