@@ -2,6 +2,8 @@ package mount
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"syscall"
 	"time"
 
@@ -13,7 +15,8 @@ import (
 // that client closes it, its name is still listed, no file can be created with it, and the folder around it is not empty for the server.
 //
 // names.removed has the names that programs on this machine have removed (removeName). Listings leave them out (confirmDeletion); what creates a name
-// waits until it is free (createOnceFree), and what removes a folder waits until it is empty (removeOnceEmpty).
+// waits until it is free (createOnceFree), what removes a folder waits until it is empty (removeOnceEmpty), and what renames one waits for the deletions in
+// it (awaitDeletionsBelow).
 
 const (
 	// How long a creation or a removal waits before it fails with EBUSY. Other machines' mounts close a removed folder that they watch within a
@@ -53,14 +56,25 @@ func (n *node) confirmDeletion(ctx context.Context, name string, listed fileInfo
 	return smb.StatusOf(err) == deletePending || isAbsent(err)
 }
 
-// askName asks the server about that name. Not as atName, which waits for renames and removals in flight: the caller may be one of them.
+// askName asks the server about that name. Not as atName, which waits for renames and removals in flight: the caller may be one of them. If it still has
+// the removed file it is asked again: Samba answers so for a moment while it deletes one that the last client has closed.
 func (n *node) askName(ctx context.Context, name string, use client.Needs) error {
 	path, err := n.pathOfName(name)
 	if err != nil {
 		return err
 	}
-	_, err = client.Do(ctx, n.share.client, use, func(t client.Attempt) (fileInfo, error) { return statAt(t, path) }, nil)
-	return err
+	n.names.mu.Lock()
+	id, isRemoved := n.names.removed[name]
+	n.names.mu.Unlock()
+	for isAgain := false; ; isAgain = true {
+		info, err := client.Do(ctx, n.share.client, use, func(t client.Attempt) (fileInfo, error) { return statAt(t, path) }, nil)
+		if err != nil || isAgain || !isRemoved || info.stat.FileId != id {
+			return err
+		}
+		if _, err = client.Await(ctx, Killed, time.After(deletedEvery), time.Time{}); err != nil {
+			return err
+		}
+	}
 }
 
 // deletion is how far the server is with a name that was removed here.
@@ -116,6 +130,43 @@ func (n *node) deletionsIn(ctx context.Context) deletion {
 	}
 	// Another file has its name and its number.
 	return noDeletion
+}
+
+// awaitDeletionsBelow waits until the server has deleted what was removed in the folder n and below. Samba deletes by the path that it knows: after a
+// rename of the folder that would be a new file, if there is one.
+func (n *node) awaitDeletionsBelow(ctx context.Context) error {
+	_, err := retryWhilePending(ctx, func() (struct{}, error) {
+		if n.hasDeletionBelow(ctx) {
+			return struct{}{}, syscall.EBUSY
+		}
+		return struct{}{}, nil
+	}, func(error) deletion { return deletionPending })
+	return err
+}
+
+func (n *node) hasDeletionBelow(ctx context.Context) bool {
+	if len(n.names.removedNow()) > 0 {
+		// A listing forgets the names that it does not have.
+		_ = n.listNow(ctx)
+	}
+	for _, name := range n.names.removedNow() {
+		if n.deletionOf(ctx, name, nil) == deletionPending {
+			return true
+		}
+	}
+	for _, each := range n.Children() {
+		if child, ok := each.Operations().(*node); ok && child.isFolder() && child.hasDeletionBelow(ctx) {
+			return true
+		}
+	}
+	return false
+}
+
+// removedNow are the names that were removed here, and of which the server has said nothing since.
+func (f *names) removedNow() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.removed))
 }
 
 // hasRemovedAll: all of these files of the folder n were removed here.

@@ -44,6 +44,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		// Only the spelling changes, on a server that ignores case.
 		replaced = nil
 	}
+	if moved != nil && moved.isFolder() {
+		if err := moved.awaitDeletionsBelow(ctx); err != nil {
+			return errnoOf(err)
+		}
+	}
 	isReplacing := flags&renameNoReplace == 0
 	hidden, err := into.prepareReplace(ctx, newName, to, replaced, isReplacing)
 	if err != nil {

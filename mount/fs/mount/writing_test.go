@@ -264,6 +264,27 @@ func TestARemovedNameIsFreeOnceAnotherClientClosesIt(t *testing.T) {
 	}
 }
 
+// A11: Samba deletes a removed file by its path once another client closes it, and not a new one that has got that path since.
+func TestAFolderIsRenamedOnceWhatWasRemovedInItIsDeleted(t *testing.T) {
+	m := newMount(t, patient)
+	other := mountOf(t, m.Rig, patient).connected(client.Files).Share
+	rig.Must(t, os.MkdirAll(m.here("folder/in"), 0o755))
+	write(t, m.here("folder/in/file"), "old")
+	held, err := other.OpenAt("folder/in/file", smb2.AccessRead, smb2.MustExist, smb2.LeaseKey{})
+	rig.Must(t, err)
+	rig.Must(t, os.Remove(m.here("folder/in/file")))
+	closed := make(chan struct{})
+	time.AfterFunc(5*deletedEvery, func() { _, _ = held.Close(); close(closed) })
+	rig.Must(t, os.Rename(m.here("folder"), m.here("before")))
+	rig.Must(t, os.MkdirAll(m.here("folder/in"), 0o755))
+	write(t, m.here("folder/in/file"), "new")
+	<-closed
+	m.has(map[string]string{"folder/in/file": "new"})
+	if _, err := os.Lstat(m.Theirs("before/in/file")); !os.IsNotExist(err) {
+		t.Errorf("the removed file: %v", err)
+	}
+}
+
 // F5: a removal does not wait for what no wait removes: a file that is never listed, or one with the name and the number of a removed one.
 func TestTheRemovalOfAFolderThatIsNotEmptyFailsAtOnce(t *testing.T) {
 	m := newMount(t, patient, rig.PerShare("veto files = /veto/"))
@@ -293,6 +314,19 @@ func TestARenameOntoARemovedNameEndsIfItFails(t *testing.T) {
 		t.Errorf("%v, or too late", is)
 	} else {
 		end()
+	}
+}
+
+// A18: for a moment Samba has a file again that it is deleting.
+func TestARemovedFileThatIsThereForAMomentIsNotRestored(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.here("file"), "text")
+	rig.Must(t, os.Link(m.Theirs("file"), m.Theirs("second")))
+	rig.Must(t, os.Remove(m.here("file")))
+	rig.Must(t, os.Rename(m.Theirs("second"), m.Theirs("file")))
+	time.AfterFunc(deletedEvery/4, func() { _ = os.Remove(m.Theirs("file")) })
+	if is := m.share.root.deletionOf(t.Context(), "file", syscall.EEXIST); is != deletionDone {
+		t.Errorf("%v", is)
 	}
 }
 
