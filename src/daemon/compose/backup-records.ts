@@ -29,7 +29,7 @@ export const markMoved = (home: string, file: string): Promise<void> => write(ho
 
 /** Says that `backup --stop` has taken the home elsewhere; null: it has not. */
 export async function moveOf(home: string): Promise<string | null> {
-  const text = await readIfPresent(pathIn(home, "moved"));
+  const text = await readIfPresent(pathIn(home, "moved")).catch(recoverFrom("ENOTDIR", null));
   const { time, file } = jsonObject(text ?? "") ?? {};
   return text === null ? null : `${home} was moved with the backup ${String(file)}, at ${String(time)}`;
 }
