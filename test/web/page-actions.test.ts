@@ -167,6 +167,8 @@ for (const { name, missing, open, by } of PLAYS) {
       for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("refuse");
       await hand.go("Shares/Shares");
       await hand.press("MEDIA");
+      // What the page says of the loss moves its buttons.
+      await hand.see(/programs wait for a route/i);
       await hand.press("Wake its NAS: MEDIA");
       await hand.see(/MEDIA: .*it is awake/i);
       for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("pass");
