@@ -43,10 +43,8 @@ func (n *node) removeName(ctx context.Context, name, path string, isFolder bool,
 // confirmDeletion asks the server about a listed entry that is in names.removed, and returns whether listings still leave it out. The server has a
 // folder again if another client puts a file into it before the last one closes it.
 func (n *node) confirmDeletion(ctx context.Context, name string, listed fileInfo, use client.Needs) bool {
-	n.names.mu.Lock()
-	id, ok := n.names.removed[name]
-	n.names.mu.Unlock()
-	if !ok || id != listed.stat.FileId {
+	id, isRemoved := n.names.removedId(name)
+	if !isRemoved || id != listed.stat.FileId {
 		return false
 	}
 	err := n.askName(ctx, name, use)
@@ -63,9 +61,7 @@ func (n *node) askName(ctx context.Context, name string, use client.Needs) error
 	if err != nil {
 		return err
 	}
-	n.names.mu.Lock()
-	id, isRemoved := n.names.removed[name]
-	n.names.mu.Unlock()
+	id, isRemoved := n.names.removedId(name)
 	for isAgain := false; ; isAgain = true {
 		info, err := client.Do(ctx, n.share.client, use, func(t client.Attempt) (fileInfo, error) { return statAt(t, path) }, nil)
 		if err != nil || isAgain || !isRemoved || info.stat.FileId != id {
@@ -90,9 +86,7 @@ const (
 // another spelling.
 func (n *node) deletionOf(ctx context.Context, name string, failed error) deletion {
 	f := &n.names
-	f.mu.Lock()
-	_, isOurs := f.removed[name]
-	f.mu.Unlock()
+	_, isOurs := f.removedId(name)
 	wasPending := smb.StatusOf(failed) == deletePending
 	if !isOurs && !wasPending {
 		return noDeletion
@@ -135,13 +129,15 @@ func (n *node) deletionsIn(ctx context.Context) deletion {
 // awaitDeletionsBelow waits until the server has deleted what was removed in the folder n and below. Samba deletes by the path that it knows: after a
 // rename of the folder that would be a new file, if there is one.
 func (n *node) awaitDeletionsBelow(ctx context.Context) error {
-	_, err := retryWhilePending(ctx, func() (struct{}, error) {
-		if n.hasDeletionBelow(ctx) {
-			return struct{}{}, syscall.EBUSY
+	for until := time.Now().Add(deletedWithin); n.hasDeletionBelow(ctx); {
+		if time.Now().After(until) {
+			return syscall.EBUSY
 		}
-		return struct{}{}, nil
-	}, func(error) deletion { return deletionPending })
-	return err
+		if _, err := client.Await(ctx, Killed, time.After(deletedEvery), time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *node) hasDeletionBelow(ctx context.Context) bool {
@@ -160,6 +156,14 @@ func (n *node) hasDeletionBelow(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// removedId is the id of the file or folder of that name that was removed here.
+func (f *names) removedId(name string) (id uint64, isRemoved bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id, isRemoved = f.removed[name]
+	return id, isRemoved
 }
 
 // removedNow are the names that were removed here, and of which the server has said nothing since.

@@ -80,7 +80,7 @@ func (f *names) noteChange(name string) {
 	}
 }
 
-// forgetRemoved: no deletion of that name is pending: it is free, or the server has a file of that name again.
+// forgetRemoved: no deletion of that name is pending. It is free, or the server has a file of that name again.
 func (f *names) forgetRemoved(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
