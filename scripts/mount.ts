@@ -7,9 +7,10 @@ import { errorText } from "../src/runtime/errors.ts";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
 import { builtProgram, goEnvironment, placeProgram } from "./mount/build.ts";
 import { goProgram } from "./mount/compiler.ts";
-import { playGoTests, tellFailed } from "./mount/go-tests.ts";
+import { failedPackages, playGoTests } from "./mount/go-tests.ts";
 import { run } from "./mount/run.ts";
 import { goSource } from "./mount/source.ts";
+import { tellFailed } from "./test-replay.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const { values, positionals } = parseArgs({
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
     for (const command of ["build", "vet"]) await run(go, [command, "./..."], { cwd: own, env });
     const ofOwn = positionals.length > 0 ? positionals : ["./fs/..."];
     const counts = [await playGoTests(go, [...args, ...ofOwn], { cwd: own, env })];
-    await tellFailed(counts[0]?.failed ?? [], values.race);
+    await tellFailed(failedPackages(counts[0]?.failed ?? [], values.race));
     for (const { folder, packages } of positionals.length > 0 ? [] : libraries)
       if (packages.length > 0)
         counts.push(await playGoTests(go, [...args, "-vet=off", ...packages], { cwd: folder, env }));

@@ -2,7 +2,7 @@
 // resulting totals.
 // Usage: bin/with-node scripts/test-replay.ts FAILURES-FILE PASSED FAILED SKIPPED. Ends with the totals in one line.
 import { spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { FileOutcome } from "./test-outcome.ts";
 
@@ -21,6 +21,12 @@ export const BARE_SUITE = "bare";
 
 /** Names a file to which a run appends what failed, a `FailedFiles` a line. */
 export const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
+
+/** Appends them to that file, if the run has one. */
+export async function tellFailed(failed: readonly FailedFiles[]): Promise<void> {
+  const file = process.env[FAILURES_VARIABLE];
+  if (file !== undefined) await appendFile(file, failed.map((one) => `${JSON.stringify(one)}\n`).join(""));
+}
 
 /** The suite of Go packages, whose `files` are packages. */
 export function goSuite(isRace: boolean): string {

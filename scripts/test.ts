@@ -24,7 +24,7 @@ import {
 import { machineSlowness } from "./machine-slowness.ts";
 import { type FileEnd, type FileOutcome, fileOutcome, filesOfSkips } from "./test-outcome.ts";
 import { makeRunFolder, Outside, ownPlaces, type Played, withoutUserPlaces } from "./test-places.ts";
-import { FAILURES_VARIABLE, failedFiles } from "./test-replay.ts";
+import { FAILURES_VARIABLE, failedFiles, tellFailed } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
 import { type Suite, startsCommands, suitesOf } from "./test-suites.ts";
 
@@ -519,11 +519,8 @@ async function main(): Promise<number> {
       if (isNear && result.outcome.failures.length > 0) answered.abort();
       const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
       if (left.length > 0) print(`left out: ${left.join(", ")}`);
-      const failuresFile = process.env[FAILURES_VARIABLE];
-      if (failuresFile !== undefined && result.outcome.failures.length > 0) {
-        const failed = failedFiles(suiteName, group, result.outcome, loadavg());
-        await appendFile(failuresFile, failed.map((one) => `${JSON.stringify(one)}\n`).join(""));
-      }
+      if (result.outcome.failures.length > 0)
+        await tellFailed(failedFiles(suiteName, group, result.outcome, loadavg()));
       const skipsFile = process.env[SKIPS_VARIABLE];
       if (skipsFile !== undefined)
         await appendFile(

@@ -1,8 +1,7 @@
 // Plays Go tests, and says which packages failed: `.ci/run` plays those once more in the end.
 import { spawn } from "node:child_process";
-import { appendFile } from "node:fs/promises";
 import { loadavg } from "node:os";
-import { FAILURES_VARIABLE, type FailedFiles, goSuite } from "../test-replay.ts";
+import { type FailedFiles, goSuite } from "../test-replay.ts";
 
 export interface PackageCounts {
   readonly passed: number;
@@ -36,18 +35,13 @@ export function playGoTests(
   });
 }
 
-/** Appends these packages of mountaineer-fs to the file that `.ci/run` names, if any. */
-export async function tellFailed(packages: readonly string[], isRace: boolean): Promise<void> {
-  const file = process.env[FAILURES_VARIABLE];
-  if (file === undefined) return;
-  for (const name of packages) {
-    const failed: FailedFiles = {
-      suite: goSuite(isRace),
-      files: [name],
-      counted: { passed: 0, failed: 1, skipped: 0 },
-      failures: [`${name}: see above`],
-      load: loadavg(),
-    };
-    await appendFile(file, `${JSON.stringify(failed)}\n`);
-  }
+/** These packages of mountaineer-fs, as the run's replay takes them. */
+export function failedPackages(packages: readonly string[], isRace: boolean): FailedFiles[] {
+  return packages.map((name) => ({
+    suite: goSuite(isRace),
+    files: [name],
+    counted: { passed: 0, failed: 1, skipped: 0 },
+    failures: [`${name}: see above`],
+    load: loadavg(),
+  }));
 }
