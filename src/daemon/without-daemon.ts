@@ -106,14 +106,16 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     signal.throwIfAborted();
     return part;
   };
-  const moved = await moveOf(options.home);
-  const conditions = async (): Promise<Condition[]> =>
-    [
+  const conditions = async (): Promise<Condition[]> => {
+    const moved = await moveOf(options.home);
+    const all = [
       ...(moved === null ? [] : [{ ...DAEMON_CONDITIONS.home_moved(moved), since: startedAt }]),
       ...configWarningConditions(snapshot),
       ...approvalStore.conditions(),
       ...(await (await shares()).conditions()),
-    ].map((one) => ({ ...one, since: one.since ?? startedAt }));
+    ];
+    return all.map((one) => ({ ...one, since: one.since ?? startedAt }));
+  };
   const gatewayStatus = async (signal: AbortSignal) => {
     if (!wantsGateway(config)) return {};
     await bound();
